@@ -1,0 +1,1 @@
+"""`migration.yaml`: read strictly, checked as a whole, resolved into one frozen `Plan`."""
