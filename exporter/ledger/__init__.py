@@ -1,0 +1,1 @@
+"""Durable storage: SQLite, one writer thread, acknowledged only after commit."""

@@ -1,0 +1,160 @@
+"""Label sets and what is added up for each of them.
+
+Each class has `touched`, the monotonic time of its last change, and `copy()`, which the page is made from.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from exporter.catalog import DURATION_BUCKETS, ERROR_TYPES, QUALITY_BUCKETS, TOKEN_TYPES
+
+DURATION_BOUNDS = tuple(round(bound * 1_000_000) for bound in DURATION_BUCKETS)
+QUALITY_BOUNDS = tuple(round(bound * 1000) for bound in QUALITY_BUCKETS)
+
+
+class CellKey(NamedTuple):
+    """The labels U."""
+
+    migration: str
+    role: str
+    model: str
+    application: str
+    category: str
+
+
+class GroupKey(NamedTuple):
+    """The labels H."""
+
+    migration: str
+    role: str
+    model: str
+    category: str
+
+
+class RouteKey(NamedTuple):
+    """The labels of calls by endpoint."""
+
+    migration: str
+    role: str
+    application: str
+    route: str
+
+
+class Histogram:
+    """Counts per bucket, the last one for what lies above all bounds, and the exact sum."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * (buckets + 1)
+        self.total = 0
+
+    def copy(self) -> Histogram:
+        """An independent copy."""
+        other = Histogram.__new__(Histogram)
+        other.counts = self.counts[:]
+        other.total = self.total
+        return other
+
+
+class Observed:
+    """A histogram of a label set that exists only once something was observed."""
+
+    __slots__ = ("histogram", "key", "touched")
+
+    def __init__(self, key: tuple[str, ...], buckets: int) -> None:
+        self.key = key
+        self.histogram = Histogram(buckets)
+        self.touched = 0.0
+
+    def copy(self) -> Observed:
+        """An independent copy."""
+        other = Observed.__new__(Observed)
+        other.key = self.key
+        other.histogram = self.histogram.copy()
+        other.touched = self.touched
+        return other
+
+
+class Group:
+    """Totals of one label set H."""
+
+    __slots__ = ("duration", "errors", "key", "tokens", "touched")
+
+    def __init__(self, key: GroupKey) -> None:
+        self.key = key
+        self.tokens = [0] * len(TOKEN_TYPES)
+        self.errors = [0] * len(ERROR_TYPES)
+        self.duration = Histogram(len(DURATION_BOUNDS))
+        self.touched = 0.0
+
+    def restore(self, packed: bytes) -> None:
+        """Take over a checkpoint's state."""
+        self.tokens, self.errors, duration = msgspec.json.decode(packed, type=tuple[list[int], list[int], list[int]])
+        self.duration = unpack(duration)
+
+    def copy(self) -> Group:
+        """An independent copy."""
+        other = Group.__new__(Group)
+        other.key = self.key
+        other.tokens = self.tokens[:]
+        other.errors = self.errors[:]
+        other.duration = self.duration.copy()
+        other.touched = self.touched
+        return other
+
+
+class Cell:
+    """Totals of one label set U; `values` are calls, errors, cost, counterfactual cost, reported difference."""
+
+    __slots__ = ("group", "key", "touched", "values")
+
+    def __init__(self, key: CellKey, group: Group) -> None:
+        self.key = key
+        self.group = group
+        self.values = [0, 0, 0, 0, 0]
+        self.touched = 0.0
+
+    def copy(self) -> Cell:
+        """An independent copy that shares the group."""
+        other = Cell.__new__(Cell)
+        other.key = self.key
+        other.group = self.group
+        other.values = self.values[:]
+        other.touched = self.touched
+        return other
+
+
+class Counts:
+    """Totals of a label set that only counts: calls (and tokens)."""
+
+    __slots__ = ("key", "touched", "values")
+
+    def __init__(self, key: tuple[str, ...]) -> None:
+        self.key = key
+        self.values = [0, 0]
+        self.touched = 0.0
+
+    def copy(self) -> Counts:
+        """An independent copy."""
+        other = Counts.__new__(Counts)
+        other.key = self.key
+        other.values = self.values[:]
+        other.touched = self.touched
+        return other
+
+
+def pack(histogram: Histogram) -> list[int]:
+    """A histogram as a list: counts, then the sum."""
+    return [*histogram.counts, histogram.total]
+
+
+def unpack(packed: list[int]) -> Histogram:
+    """The histogram of such a list."""
+    histogram = Histogram(len(packed) - 2)
+    histogram.counts = packed[:-1]
+    histogram.total = packed[-1]
+    return histogram

@@ -1,0 +1,149 @@
+"""Totals are a fold: order, duplication, batching and checkpoints change nothing."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exporter.catalog import DURATION_BUCKETS
+from exporter.ledger.store import Name, Store
+from exporter.totals import Row, Totals
+
+NAMES = [
+    Name(1, "cell", ("m", "source", "gpt-4", "web", "analysis")),
+    Name(2, "cell", ("m", "target", "gpt-4.1", "web", "analysis")),
+    Name(3, "cell", ("m", "target", "gpt-4.1", "batch", "analysis")),
+    Name(4, "route", ("m", "source", "web", "/chat")),
+    Name(5, "route", ("m", "target", "web", "/chat")),
+    Name(6, "unpriced", ("mystery",)),
+    Name(7, "evaluator", ("judge",)),
+    Name(8, "evaluator", ("",)),
+]
+count = st.integers(0, 2**53 - 1)
+money = st.one_of(st.none(), st.integers(0, 10**18))
+
+rows = st.builds(
+    Row,
+    id_hash=st.one_of(st.none(), st.integers(0, 40).map(lambda n: n.to_bytes(16, "big"))),
+    at_us=st.integers(1_700_000_000_000_000, 1_700_300_000_000_000),
+    cell=st.integers(1, 3),
+    route=st.integers(4, 5),
+    input_tokens=count,
+    cached_input_tokens=count,
+    cache_write_tokens=count,
+    output_tokens=count,
+    reasoning_tokens=count,
+    latency_us=st.integers(0, 10**13),
+    first_token_us=st.one_of(st.none(), st.integers(0, 10**13)),
+    error=st.integers(0, 8),
+    cost=money,
+    counterfactual=money,
+    reported=money,
+    quality=st.one_of(st.none(), st.integers(0, 1000)),
+    evaluator=st.integers(7, 8),
+    unpriced=st.just(6),
+    model=st.just(1),
+    tier=st.integers(0, 3),
+    price_version=st.just(1),
+    pair=st.none(),
+    prompt_hash=st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"]), max_size=4)),
+    trace_id=st.none(),
+)
+batches = st.lists(rows, max_size=30)
+
+
+def empty() -> Totals:
+    totals = Totals()
+    for name in NAMES:
+        totals.add_name(name.id, name.kind, name.value)
+    return totals
+
+
+def state(totals: Totals) -> object:
+    """Everything that is published, as plain values."""
+    return {
+        "cells": {cell.key: cell.values for cell in totals.cells.values()},
+        "groups": {
+            key: (group.tokens, group.errors, group.duration.counts, group.duration.total)
+            for key, group in totals.groups.items()
+        },
+        "routes": {counts.key: counts.values for counts in totals.routes.values()},
+        "unpriced": {counts.key: counts.values for counts in totals.unpriced.values()},
+        "first_token": {key: (o.histogram.counts, o.histogram.total) for key, o in totals.first_token.items()},
+        "quality": {key: (o.histogram.counts, o.histogram.total) for key, o in totals.quality.items()},
+        "spend": totals.spend,
+        "last_event": totals.last_event_us,
+        "events": totals.events,
+    }
+
+
+def folded(*parts: list[Row]) -> Totals:
+    totals = empty()
+    for part in parts:
+        totals.apply(part, 0.0)
+    return totals
+
+
+@given(batches, st.randoms())
+def test_the_order_of_events_does_not_matter(events: list[Row], random: object) -> None:
+    shuffled = events[:]
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+
+    assert state(folded(events)) == state(folded(shuffled))
+
+
+@given(batches, st.integers(0, 30))
+def test_how_events_are_batched_does_not_matter(events: list[Row], cut: int) -> None:
+    assert state(folded(events)) == state(folded(events[:cut], events[cut:]))
+
+
+@settings(max_examples=50, deadline=None)
+@given(batches, st.integers(0, 30), st.integers(0, 30))
+def test_a_checkpoint_and_what_came_after_it_give_the_live_totals(events: list[Row], first: int, second: int) -> None:
+    live = empty()
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "ledger.sqlite")
+        with store.transaction():
+            store.add_names(NAMES)
+        place = 0
+        for cut in sorted((first, second, len(events))):
+            part = events[place:cut]
+            with store.transaction():
+                store.add_rows(part, place + 1)
+            live.apply(part, 0.0)
+            place += len(part)
+            if cut < len(events):
+                with store.transaction():
+                    store.save_checkpoint(live.changed()[1], place)
+        restored = empty()
+        for kind, key, packed in store.checkpoint():
+            restored.restore(kind, key, packed)
+        restored.apply(store.rows_after(store.checkpoint_seq()), 0.0)
+        store.close()
+
+    assert state(restored) == state(live)
+
+
+@given(batches)
+def test_sums_are_what_plain_arithmetic_gives(events: list[Row]) -> None:
+    totals = folded(events)
+    cells = totals.cells.values()
+
+    assert sum(cell.values[0] for cell in cells) == totals.events == len(events)
+    assert sum(cell.values[1] for cell in cells) == sum(row.error > 0 for row in events)
+    assert sum(cell.values[2] for cell in cells) == sum(row.cost or 0 for row in events)
+    assert sum(cell.values[3] for cell in cells) == sum(row.counterfactual or 0 for row in events)
+    assert sum(sum(group.tokens) for group in totals.groups.values()) == sum(
+        row.input_tokens + row.cached_input_tokens + row.cache_write_tokens + row.output_tokens + row.reasoning_tokens
+        for row in events
+    )
+    assert sum(counts.values[0] for counts in totals.unpriced.values()) == sum(row.cost is None for row in events)
+    assert sum(totals.spend.get("m", {}).values()) == sum(row.cost or 0 for row in events)
+    bounds = [round(bound * 1_000_000) for bound in DURATION_BUCKETS]
+    for place in range(len(bounds) + 1):
+        expected = sum(bisect_left(bounds, row.latency_us) == place for row in events)
+        assert sum(group.duration.counts[place] for group in totals.groups.values()) == expected
