@@ -1,0 +1,1 @@
+"""From totals, control and plan to the text that Prometheus scrapes."""

@@ -1,0 +1,147 @@
+"""What is on the page, as data: families of label sets with values, before any text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from exporter import catalog
+from exporter.catalog import ERROR_TYPES, TOKEN_TYPES, Metric
+from exporter.control import Control
+from exporter.money import nano_to_usd
+from exporter.plan.calendar import period_bounds, planned_share
+from exporter.plan.model import PERIODS, Migration, Plan
+from exporter.totals import Cell, Counts, Group, Histogram, Observed, Totals
+
+Labels = tuple[str, ...]
+_Add = Callable[[Metric, Labels, int | float], None]
+
+
+@dataclass(slots=True)
+class Family:
+    """One metric's label sets; `scale` divides a histogram's sum into the unit of its name."""
+
+    metric: Metric
+    rows: list[tuple[Labels, int | float]] = field(default_factory=list)
+    histograms: list[tuple[Labels, Histogram]] = field(default_factory=list)
+    scale: int = 1
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.histograms)
+
+
+@dataclass(slots=True)
+class Usage:
+    """Copies of the totals, as one kind of reader is shown them."""
+
+    cells: Sequence[Cell]
+    groups: Sequence[Group]
+    routes: Sequence[Counts]
+    unpriced: Sequence[Counts]
+    first_token: Sequence[Observed]
+    quality: Sequence[Observed]
+
+
+def usage_families(usage: Usage) -> list[Family]:
+    """Calls, tokens, money, durations."""
+    requests, errors, cost, counterfactual, difference = (
+        Family(metric)
+        for metric in (
+            catalog.REQUESTS,
+            catalog.ERRORS,
+            catalog.COST,
+            catalog.COUNTERFACTUAL,
+            catalog.REPORTED_DIFFERENCE,
+        )
+    )
+    for cell in usage.cells:
+        key = cell.key
+        values = cell.values
+        requests.rows.append((key, values[0]))
+        errors.rows.append((key, values[1]))
+        cost.rows.append((key, nano_to_usd(values[2])))
+        counterfactual.rows.append((key, nano_to_usd(values[3])))
+        difference.rows.append((key, nano_to_usd(values[4])))
+    by_type = Family(catalog.ERRORS_BY_TYPE)
+    tokens = Family(catalog.TOKENS)
+    duration = Family(catalog.DURATION, scale=1_000_000)
+    for group in usage.groups:
+        labels = group.key
+        by_type.rows += [((*labels, name), count) for name, count in zip(ERROR_TYPES, group.errors, strict=True)]
+        tokens.rows += [((*labels, name), count) for name, count in zip(TOKEN_TYPES, group.tokens, strict=True)]
+        duration.histograms.append((labels, group.duration))
+    first_token = Family(catalog.FIRST_TOKEN, scale=1_000_000)
+    first_token.histograms += [(observed.key, observed.histogram) for observed in usage.first_token]
+    quality = Family(catalog.QUALITY, scale=1000)
+    quality.histograms += [(observed.key, observed.histogram) for observed in usage.quality]
+    routes = Family(catalog.ROUTE_REQUESTS, [(counts.key, counts.values[0]) for counts in usage.routes])
+    unpriced = Family(catalog.UNPRICED_REQUESTS, [(counts.key, counts.values[0]) for counts in usage.unpriced])
+    unpriced_tokens = Family(catalog.UNPRICED_TOKENS, [(counts.key, counts.values[1]) for counts in usage.unpriced])
+    return [
+        requests,
+        errors,
+        by_type,
+        routes,
+        tokens,
+        cost,
+        counterfactual,
+        difference,
+        unpriced,
+        unpriced_tokens,
+        duration,
+        first_token,
+        quality,
+    ]
+
+
+def plan_families(plan: Plan, control: Control, totals: Totals, now: float) -> list[Family]:
+    """What is planned, decided and spent, at the Unix time `now`."""
+    families = {metric: Family(metric) for metric in (*catalog.PLAN_FACTS, catalog.BUDGET_SPENT)}
+
+    def add(metric: Metric, labels: Labels, value: int | float) -> None:
+        families[metric].rows.append((labels, value))
+
+    for migration in plan.migrations:
+        name = migration.name
+        add(catalog.MIGRATION_INFO, (name, migration.description), 1)
+        for model, successor in migration.models.items():
+            add(catalog.MODEL_INFO, (name, "source", model, successor), 1)
+        for model in migration.targets:
+            add(catalog.MODEL_INFO, (name, "target", model, ""), 1)
+        add(catalog.DEADLINE, (name,), migration.deadline)
+        add(catalog.START, (name,), migration.start)
+        add(catalog.GOAL_SHARE, (name,), migration.goal_share)
+        add(catalog.PLANNED_SHARE, (name,), planned_share(migration, now))
+        add(catalog.AUTO_ADVANCE, (name,), int(migration.auto_advance))
+        add(catalog.HOLD, (name,), int(control.held(name)))
+        _add_phases(migration, control, add)
+        for period in PERIODS:
+            limit = control.budget_limit(name, period)
+            start, end = period_bounds(period, now, plan.timezone)
+            add(catalog.BUDGET_SPENT, (name, period), nano_to_usd(totals.spent(name, start, end)))
+            add(catalog.BUDGET_PERIOD_START, (name, period), start)
+            add(catalog.BUDGET_PERIOD_END, (name, period), end)
+            if limit is not None:
+                add(catalog.BUDGET_LIMIT, (name, period), nano_to_usd(limit))
+                add(catalog.BUDGET_ALERT_THRESHOLD, (name, period), control.budget_alert_threshold(name, period))
+        for threshold, severity, value in control.thresholds(name):
+            add(catalog.THRESHOLD, (name, threshold, severity), value)
+    return list(families.values())
+
+
+def _add_phases(migration: Migration, control: Control, add: _Add) -> None:
+    current = control.phase(migration)
+    for phase in migration.phases:
+        labels = (migration.name, phase.name)
+        add(catalog.PHASE, labels, int(phase.name == current))
+        add(catalog.PHASE_PLANNED_END, labels, phase.planned_end)
+        entered = control.entered.get(labels)
+        if entered is not None:
+            add(catalog.PHASE_ENTERED, labels, entered / 1_000_000)
+        for task in phase.tasks:
+            add(catalog.TASK_DONE, (*labels, task), int(control.task_done(migration.name, phase.name, task)))
+
+
+def series_family(families: Iterable[Family]) -> Family:
+    """How many label sets each metric has on this page."""
+    return Family(catalog.EXPORTER_SERIES, [((family.metric.name,), len(family)) for family in families])
