@@ -1,0 +1,1 @@
+"""From a plan to files: rules, dashboards, Alertmanager and scrape configuration."""
