@@ -1,0 +1,62 @@
+"""The command line: `llm-migration-exporter COMMAND`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from exporter import __version__
+from exporter.cli.check import check
+from exporter.cli.demo import demo
+from exporter.cli.generate import generate
+from exporter.cli.init import init
+from exporter.cli.prices import prices
+from exporter.cli.replay import replay
+from exporter.cli.serve import serve
+from exporter.errors import ConfigError, ExporterError, GenerationDrift, UserError
+
+ENVIRONMENT_PREFIX = "LLM_MIGRATION"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": ENVIRONMENT_PREFIX})
+@click.version_option(__version__, prog_name="llm-migration-exporter")
+def cli() -> None:
+    """Watch the migration of applications from one large language model to another."""
+
+
+@cli.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+for command in (serve, check, generate, init, prices, replay, demo):
+    cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line; expected failures end in one message and an exit code, never in a traceback."""
+    try:
+        code = cli(standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except GenerationDrift as error:
+        click.echo(error.diff, nl=False)
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        count = len(error.problems)
+        click.echo(f"error: {count} problem{'s' if count != 1 else ''} in the configuration", err=True)
+        sys.exit(error.exit_code)
+    except UserError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ExporterError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

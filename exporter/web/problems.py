@@ -1,0 +1,51 @@
+"""Every error has one shape: a problem object as RFC 9457 describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from exporter.errors import LedgerError, Overloaded, RequestError
+
+log = structlog.get_logger("web")
+
+PROBLEM = "application/problem+json"
+
+
+def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object) -> web.Response:
+    """An error answer; `members` extend the object."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
+    return web.Response(
+        status=status, body=msgspec.json.encode(body), content_type=PROBLEM, headers=dict(headers or {})
+    )
+
+
+@web.middleware
+async def problems(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn every failure of a handler into a problem object; nothing else reaches the caller."""
+    try:
+        return await handler(request)
+    except RequestError as error:
+        extra: dict[str, Any] = {"reason": error.reason} if error.reason else {}
+        return problem(error.status, str(error), **extra)
+    except Overloaded as error:
+        return problem(429, str(error), headers={"Retry-After": f"{error.retry_after:.0f}"}, reason="queue_full")
+    except LedgerError as error:
+        log.error("ledger failed", error=str(error))
+        return problem(503, "the ledger cannot be written; nothing was stored, try again", headers={"Retry-After": "5"})
+    except web.HTTPRequestEntityTooLarge:
+        return problem(413, "the body is larger than limits.body_bytes; send smaller batches", reason="too_large")
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return problem(error.status, error.reason, headers=headers)
+    except Exception:
+        log.exception("internal error", path=request.path)
+        return problem(500, "internal error; the exporter's log has the details")
