@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from exporter import catalog
 from exporter.bundle.alerts import FAMILIES, AlertDefinition, Level
@@ -25,7 +26,21 @@ def alert_groups(plan: Plan, interval: float) -> tuple[RuleGroup, ...]:
         for number, at in enumerate(range(0, len(rules), GROUP_SIZE), start=1):
             name = f"llm-{family}-alerts" if number == 1 else f"llm-{family}-alerts-{number}"
             groups.append(RuleGroup(name, interval, tuple(rules[at : at + GROUP_SIZE])))
+    own = [_own_rule(rule) for rule in plan.rules]
+    for number, at in enumerate(range(0, len(own), GROUP_SIZE), start=1):
+        groups.append(RuleGroup(f"llm-own-alerts-{number}", interval, tuple(own[at : at + GROUP_SIZE])))
     return tuple(groups)
+
+
+def _own_rule(rule: Mapping[str, Any]) -> AlertRule:
+    """A rule of the plan's own, which reaches people by the same routes as ours."""
+    return AlertRule(
+        alert=rule["alert"],
+        expr=rule["expr"],
+        for_seconds=rule["for"],
+        labels={**rule["labels"], "bundle": catalog.BUNDLE},
+        annotations=rule["annotations"],
+    )
 
 
 def alert_rules(alert: AlertDefinition, plan: Plan) -> tuple[AlertRule, ...]:

@@ -12,6 +12,7 @@ from exporter.cli.demo import demo
 from exporter.cli.generate import generate
 from exporter.cli.init import init
 from exporter.cli.prices import prices
+from exporter.cli.reference import reference
 from exporter.cli.replay import replay
 from exporter.cli.serve import serve
 from exporter.errors import ConfigError, ExporterError, GenerationDrift, UserError
@@ -31,7 +32,7 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, check, generate, init, prices, replay, demo):
+for command in (serve, check, generate, init, prices, replay, demo, reference):
     cli.add_command(command)
 
 

@@ -63,7 +63,6 @@ def build(spec: FileSpec, path: Path) -> model.Plan:
                 for_seconds=alert.for_seconds,
                 severity=alert.severity,
                 labels=alert.labels.values,
-                threshold=alert.threshold,
             )
             for name, alert in spec.alerts.values.items()
         },

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 PERIODS = ("daily", "weekly", "monthly")
@@ -187,7 +188,6 @@ class AlertOverride:
     for_seconds: float | None = None
     severity: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ class Plan:
     routing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # severity -> channel names
     escalation: Escalation = Escalation()
     alerts: Mapping[str, AlertOverride] = field(default_factory=dict)
-    rules: tuple[Mapping[str, object], ...] = ()
+    rules: tuple[Mapping[str, Any], ...] = ()  # own rules: alert, expr, for (seconds), labels, annotations, tests
     tokens: tuple[Token, ...] = ()
     urls: Urls = Urls()
     targets: Targets = Targets()

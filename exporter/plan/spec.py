@@ -98,9 +98,6 @@ class AlertSpec(Record):
     enabled = key(One(Boolean()), "Whether the alert exists at all.", default="true")
     for_seconds = optional(One(Duration()), "How long it must hold before it fires.", absent="as shipped", name="for")
     severity = optional(One(Choice(SEVERITIES)), "How urgent it is.", absent="as shipped")
-    threshold = optional(
-        One(Number(float, least=Decimal(-(10**12)))), "The value it compares with.", absent="as shipped"
-    )
     labels = key(MapOf(LABEL, TEXT), "Labels of your own to add, for your own routing.", default="{}")
 
 
@@ -132,7 +129,13 @@ class TargetsSpec(Record):
         One(VERSION), "Alertmanager's version: newer features are used only where it has them.", default="'0.25'"
     )
     scrape_interval = key(
-        One(Duration(least=1.0, most=120.0, rule="write 1s to 2m: Prometheus forgets a series after 5 minutes")),
+        One(
+            Duration(
+                least=1.0,
+                most=60.0,
+                rule="write 1s to 1m: rules over five minutes must outlive a failed scrape",
+            )
+        ),
         "How often Prometheus scrapes the exporter.",
         default="15s",
     )

@@ -111,7 +111,7 @@ def piechart(spec: Panel) -> JsonObject:
                 "displayMode": spec.legend if spec.legend != "none" else "hidden",
                 "placement": "bottom",
                 "showLegend": spec.legend != "none",
-                "values": ["value"],
+                "values": [],  # with values, six models take six lines and the ring has no room
             },
             "pieType": "donut",
             "reduceOptions": _reduce(spec),

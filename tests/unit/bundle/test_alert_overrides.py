@@ -69,3 +69,23 @@ def test_links_lead_to_the_addresses_of_the_plan() -> None:
         rule.annotations["dashboard_url"]
         == "https://grafana.example/d/llm-migration-executive?var-migration={{ $labels.migration }}"
     )
+
+
+def test_rules_of_ones_own_are_in_the_file_and_go_the_same_routes() -> None:
+    own = {
+        "alert": "TooManyCalls",
+        "expr": "sum by (migration) (rate(llm_requests_total[5m])) > 100",
+        "for": 300.0,
+        "labels": {"severity": "warning"},
+        "annotations": {"summary": "Too many calls."},
+        "tests": (),
+    }
+    (group,) = [group for group in alert_groups(plan(rules=(own,)), 30) if group.name.startswith("llm-own")]
+
+    assert group.rules[0].document() == {
+        "alert": "TooManyCalls",
+        "expr": own["expr"],
+        "for": "5m",
+        "labels": {"severity": "warning", "bundle": "llm-migration"},
+        "annotations": {"summary": "Too many calls."},
+    }

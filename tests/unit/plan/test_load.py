@@ -265,11 +265,11 @@ def test_rules_are_kept_as_mappings_with_their_tests_as_written() -> None:
 
 def test_alerts_of_the_catalogue_can_be_changed_and_no_others() -> None:
     name = catalog.ALERTS[0].name
-    plan = _plan(f"alerts:\n  {name}: {{for: 10m, severity: emergency, threshold: 0.5, labels: {{team: platform}}}}\n")
+    plan = _plan(f"alerts:\n  {name}: {{for: 10m, severity: emergency, labels: {{team: platform}}}}\n")
 
     override = plan.alerts[name]
     assert (override.enabled, override.for_seconds, override.severity) == (True, 600, "emergency")
-    assert (override.threshold, override.labels) == (0.5, {"team": "platform"})
+    assert override.labels == {"team": "platform"}
     assert "there is no alert `LLMNothing`" in _problems("alerts: {LLMNothing: {}}\n")[0]
 
 

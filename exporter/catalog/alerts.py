@@ -1,0 +1,54 @@
+"""Every alert: its name, its signal, and the labels that identify one of its kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Labels that identify one alert; acknowledgements are matched on exactly these.
+ALERT_LABELS = (
+    "alertname",
+    "migration",
+    "signal",
+    "quantity",
+    "model",
+    "category",
+    "period",
+    "phase",
+    "application",
+)
+SIGNALS = (
+    "cost",
+    "latency",
+    "errors",
+    "tokens",
+    "quality",
+    "anomaly",
+    "schedule",
+    "gate",
+    "security",
+    "meta",
+)
+BUNDLE = "llm-migration"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One shipped alert: its name, its signal, and which of ALERT_LABELS its series have besides `alertname`."""
+
+    name: str
+    signal: str
+    labels: tuple[str, ...]
+
+
+ALERTS: tuple[Alert, ...] = (
+    Alert("LLMBudgetThreshold", "cost", ("migration", "signal", "period")),
+    Alert("LLMBudgetExceeded", "cost", ("migration", "signal", "period")),
+    Alert("LLMUnpricedUsage", "cost", ("signal", "model")),
+    Alert("LLMErrorRatioHigh", "errors", ("migration", "signal", "model")),
+    Alert("LLMLatencyHigh", "latency", ("migration", "signal", "model")),
+    Alert("LLMDeadlineNear", "schedule", ("migration", "signal")),
+    Alert("LLMDeadlineMissed", "schedule", ("migration", "signal")),
+    Alert("LLMExporterDown", "meta", ("signal", "quantity")),
+    Alert("LLMWatchdog", "meta", ("signal",)),
+)
+ALERTS_BY_NAME: dict[str, Alert] = {alert.name: alert for alert in ALERTS}

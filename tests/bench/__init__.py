@@ -1,0 +1,1 @@
+"""Speed, as ratios to baselines that run beside it: `python -m tests.bench`."""

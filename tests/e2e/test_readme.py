@@ -1,0 +1,48 @@
+"""Every command of the README works as written, one after the other, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.processes import is_up
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path) -> None:
+    if is_up("http://127.0.0.1:10410/-/ready"):
+        pytest.skip("port 10410, which the README names, is in use")
+    blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(blocks) >= 5
+    script = "set -euxo pipefail\n" + "\n".join(blocks)
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    process = subprocess.Popen(
+        ["bash", "-c", script],
+        cwd=tmp_path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        # The server stays in the background and holds the pipe open: read until the script itself has ended.
+        code = process.wait(60)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+    output = process.communicate(timeout=15)[0]
+
+    assert code == 0, output
+    assert '"status":"tracked"' in output
+    assert '"limit":120.0' in output
+    assert '"migration_phase":"testing"' in output
+    assert "accepted    1" in output
+    assert (tmp_path / "generated" / "rules" / "alerts.yml").is_file()
