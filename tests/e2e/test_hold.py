@@ -103,7 +103,7 @@ def settle() -> None:
 
 
 def near(value: float, truth: float) -> bool:
-    print(f"increase() says {value:.2f}, the truth is {truth:g}: {value / truth - 1:+.1%}")  # noqa: T201
+    print(f"increase() says {value:.2f}, the truth is {truth:g}: {value / truth - 1:+.1%}")
     return abs(value - truth) <= TOLERANCE * truth
 
 

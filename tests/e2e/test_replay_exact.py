@@ -70,7 +70,7 @@ def test_a_trace_is_counted_to_the_token_and_the_nano_dollar(tmp_path: Path) -> 
 def test_killing_the_exporter_at_random_moments_changes_no_total(tmp_path: Path) -> None:
     trace = dataset(TRACE)
     seed = time.time_ns()
-    print("seed", seed)  # noqa: T201 - to repeat a failure
+    print("seed", seed)
     chance = random.Random(seed)
     running = ExporterProcess(tmp_path, SHIPPED)
     running.start()
