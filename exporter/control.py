@@ -1,7 +1,7 @@
-"""Run-time state as a fold of changes: phases, tasks, holds, budgets, thresholds.
+"""Run-time state as a fold of changes: phases, tasks, holds, budgets, thresholds, baselines.
 
-Every change is one row of an append-only table with who, when, from where, before and after, each row sealed with a
-hash over itself and its predecessor. What the file configures enters the same table as changes from `file`, so that
+Every change is one row of an append-only table with who, when, through what, before and after, each row sealed with
+a hash over itself and its predecessor. What the file configures enters the same table as changes from `file`, so that
 the rule «a change at run time wins until that key changes in the file» is a comparison with the last file value.
 """
 
@@ -18,15 +18,16 @@ from exporter.plan.model import PERIODS, Migration, Plan
 
 Value = int | float | str | bool | None
 GENESIS = "0" * 64
+DEFAULT_ALERT_THRESHOLD = 0.8  # for periods of migrations that the file no longer has
 
 
 class Change(msgspec.Struct, frozen=True):
-    """One change. `key` names the thing within its kind: a period, a threshold, a phase and task."""
+    """One change. `key` names the thing within its kind: a period, a threshold, a phase and task, a figure."""
 
     at_us: int
     actor: str  # a token's name, or `file`
     source: str  # file, api
-    kind: str  # budget_limit, budget_alert_threshold, threshold, phase, task, hold
+    kind: str  # budget_limit, budget_alert_threshold, threshold, phase, task, hold, baseline
     migration: str
     key: str
     before: Value
@@ -35,26 +36,25 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class SealedChange(msgspec.Struct, frozen=True):
-    """A change as stored: its place, and the chain that makes a later edit visible."""
+    """A change as stored: its place, its text, and the chain that makes a later edit visible.
+
+    The seal is over the text and not over what a release reads in it, so that a later release may know more fields.
+    """
 
     seq: int
-    change: Change
+    text: str
     previous: str
     seal: str
 
+    @property
+    def change(self) -> Change:
+        """What the text says."""
+        return msgspec.json.decode(self.text, type=Change)
 
-def seal(seq: int, change: Change, previous: str) -> SealedChange:
-    """Chain a change to the one before it: SHA-256 over the predecessor's seal, the place and the change."""
-    text = msgspec.json.encode((previous, seq, change))
-    return SealedChange(seq, change, previous, hashlib.sha256(text).hexdigest())
 
-
-@dataclass(slots=True)
-class PhaseEntry:
-    """When a phase was entered, Unix microseconds."""
-
-    phase: str
-    at_us: int
+def seal(seq: int, text: str, previous: str) -> SealedChange:
+    """Chain a change to the one before it: SHA-256 over the predecessor's seal, the place and the text."""
+    return SealedChange(seq, text, previous, hashlib.sha256(f"{previous}\n{seq}\n{text}".encode()).hexdigest())
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class Control:
         Raises:
             LedgerError: the chain is broken: a row was changed, removed or inserted by other hands.
         """
-        expected = seal(self.last_seq + 1, sealed.change, self.last_seal)
+        expected = seal(self.last_seq + 1, sealed.text, self.last_seal)
         if expected != sealed:
             raise LedgerError(
                 f"the audit log is broken at change {sealed.seq}: it is not the one that was written; restore a backup"
@@ -93,7 +93,7 @@ class Control:
         sealed: list[SealedChange] = []
         previous = self.last_seal
         for offset, change in enumerate(changes, start=1):
-            sealed.append(seal(self.last_seq + offset, change, previous))
+            sealed.append(seal(self.last_seq + offset, msgspec.json.encode(change).decode(), previous))
             previous = sealed[-1].seal
         return sealed
 
@@ -111,7 +111,7 @@ class Control:
 
     def budget_alert_threshold(self, migration: str, period: str) -> float:
         """The used share from which on people are told."""
-        return float(self.values.get(("budget_alert_threshold", migration, period)) or 0.8)
+        return float(self.values.get(("budget_alert_threshold", migration, period)) or DEFAULT_ALERT_THRESHOLD)
 
     def thresholds(self, migration: str) -> Iterator[tuple[str, str, float]]:
         """(name, severity, value) of all thresholds in force."""
@@ -119,6 +119,13 @@ class Control:
             if kind == "threshold" and owner == migration and value is not None:
                 name, _, severity = key.partition("/")
                 yield name, severity, float(value)
+
+    def baselines(self, migration: str) -> Iterator[tuple[str, str, float]]:
+        """(model, name, value) of all figures that baselines consist of, their samples and times among them."""
+        for (kind, owner, key), value in self.values.items():
+            if kind == "baseline" and owner == migration and isinstance(value, int | float):
+                model, _, name = key.rpartition("/")
+                yield model, name, value
 
     def task_done(self, migration: str, phase: str, task: str) -> bool:
         """Whether a task is ticked."""
@@ -200,6 +207,6 @@ def _file_values(plan: Plan) -> Iterator[tuple[tuple[str, str, str], Value]]:
         for period in PERIODS:
             if period in migration.budgets.limits:
                 yield ("budget_limit", migration.name, period), migration.budgets.limits[period]
-                yield ("budget_alert_threshold", migration.name, period), migration.budgets.alert_threshold
+            yield ("budget_alert_threshold", migration.name, period), migration.budgets.alert_threshold
         for threshold in migration.thresholds:
             yield ("threshold", migration.name, f"{threshold.name}/{threshold.severity}"), threshold.value

@@ -12,7 +12,7 @@ ExporterError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -82,9 +82,12 @@ class LedgerError(ExporterError):
 
 
 class RequestError(ExporterError):
-    """A change or a question that cannot be granted: `status` is the HTTP status of the answer."""
+    """A change or a question that cannot be granted: `status` and `headers` are those of the HTTP answer."""
 
-    def __init__(self, status: int, message: str, *, reason: str = "") -> None:
+    def __init__(
+        self, status: int, message: str, *, reason: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         self.status = status
         self.reason = reason
+        self.headers = dict(headers or {})
         super().__init__(message)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Annotated, Literal
 
 import msgspec
@@ -76,6 +77,9 @@ _EVENT = msgspec.json.Decoder(Event)
 _EVENTS = msgspec.json.Decoder(list[Event])
 _RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _PATH = re.compile(r" - at `\$(?:\[(?:\d+|\.\.\.)\])?\.?([^`]*)`\Z")
+_LINE = re.compile(rb"[^\n]*[^\s][^\n]*")
+_COMMAS = 64  # more than twice the commas of the largest event
+_SHOWN = 200  # characters of a message: it may repeat a name that the body made up
 _QUOTED = re.compile(r"field `([^`]*)`")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -157,7 +161,7 @@ def _decode_lines(body: bytes, max_events: int) -> Decoded:
     try:
         events = _EVENT.decode_lines(body)
     except (msgspec.ValidationError, *_UNREADABLE):
-        lines = [line for line in body.split(b"\n") if line.strip()]
+        lines = [match[0] for match in islice(_LINE.finditer(body), max_events + 1)]
         _check_size(len(lines), max_events)
         return _decode_items(lines)
     _check_size(len(events), max_events)
@@ -165,6 +169,8 @@ def _decode_lines(body: bytes, max_events: int) -> Decoded:
 
 
 def _raw_items(body: bytes, max_events: int) -> list[msgspec.Raw]:
+    if body.count(b",") > max_events * _COMMAS:  # small items by the million would each become an object
+        raise RequestError(413, f"far more items than the {max_events} events of one request", reason="too_large")
     try:
         items = _RAW_ITEMS.decode(body)
     except _UNREADABLE as error:
@@ -183,7 +189,7 @@ def _malformed(error: Exception) -> RequestError:
 
 
 def _sentence(error: Exception) -> str:
-    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:_SHOWN]
 
 
 def _rejection(index: int, error: msgspec.ValidationError) -> Rejection:
@@ -204,4 +210,4 @@ def _rejection(index: int, error: msgspec.ValidationError) -> Rejection:
     named = _QUOTED.search(message)
     if named and reason in ("missing_field", "unknown_field"):
         field = named[1]
-    return Rejection(index, field, reason, message)
+    return Rejection(index, field[:_SHOWN], reason, message[:_SHOWN])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from typing import TextIO, cast
 
 import structlog
 
@@ -23,10 +25,35 @@ def configure(level: str, fmt: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Unfailing(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     # Libraries log through the standard module; only their warnings matter here.
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="level=%(levelname)s event=%(message)r")
-    # Bytes that are no HTTP get a 400 from the server below our handlers; a traceback for each would only fill the log.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    logging.basicConfig(level=logging.WARNING, handlers=[_Forward()], force=True)
+
+
+class _Unfailing:
+    """A stream whose writes never fail: a full disk under the log must not fail the request that is logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what can be written."""
+        with contextlib.suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        """Flush what can be flushed."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+
+class _Forward(logging.Handler):
+    """Records of the standard module, in our format."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Log a record; a failure has its type and text, no traceback that strangers could ask for."""
+        extra = {"error": repr(record.exc_info[1])} if record.exc_info and record.exc_info[1] else {}
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage(), logger=record.name, **extra)

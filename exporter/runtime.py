@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
-import signal
+import dataclasses
+import gc
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from aiohttp import web
 
+from exporter import systemd
 from exporter.clock import Clock, SystemClock
 from exporter.control import Control
-from exporter.errors import LedgerError, UserError
+from exporter.errors import ConfigError, LedgerError, Problem, UserError
 from exporter.ingest.changes import Changes
 from exporter.ingest.names import Names
 from exporter.ingest.pipeline import Ingest
+from exporter.ledger.audit import AuditLog
 from exporter.ledger.lock import LedgerLock
 from exporter.ledger.store import SQLITE_VERSION, Name, Store
 from exporter.ledger.writer import Writer
@@ -27,61 +27,42 @@ from exporter.metrics.page import Exposition
 from exporter.metrics.selfmetrics import SelfMetrics
 from exporter.plan.model import Plan
 from exporter.pricing.book import PriceBook
+from exporter.reloading import Read, Reloader, configuration, read_web, with_flags
+from exporter.settings import Settings, check_exposure
+from exporter.signals import Signals
 from exporter.totals import Totals
 from exporter.web.app import create_app
-from exporter.web.auth import Guard
+from exporter.web.draining import drain
 from exporter.web.services import Services
+from exporter.web.tls import LiveContext, UnusableFile
 
 log = structlog.get_logger("runtime")
 
 LEDGER_FILE = "ledger.sqlite"
+IDLE_SECONDS = 75.0  # for a connection that asks nothing, or does not finish its headers
+LINGER_SECONDS = 2.0  # to let a client read an answer that came before the end of what it sends
 CHECKPOINT_SECONDS = 30.0
+SHUTDOWN_SECONDS = 5.0  # for requests under way; whoever stops us usually waits ten
+SPEND_SECONDS = 70 * 86400.0  # the longest budget period and the oldest event
 CHECKPOINT_EVENTS = 50_000  # a start replays at most about this many events
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How this process runs, as opposed to what the plan says."""
-
-    storage_path: Path
-    listen: tuple[tuple[str, int], ...]
-    telemetry_path: str = "/metrics"
-    allow_unauthenticated: bool = False
-
-
-def check_exposure(plan: Plan, settings: Settings) -> None:
-    """Refuse to show a company's spending to a network without tokens.
-
-    Raises:
-        UserError: an address that others can reach, and no tokens.
-    """
-    if plan.tokens or settings.allow_unauthenticated:
-        return
-    for host, _ in settings.listen:
-        if not _is_loopback(host):
-            raise UserError(
-                f"without tokens the exporter listens on loopback only, not on {host}; declare `tokens` in "
-                f"{plan.path.name}, or pass --web.allow-unauthenticated where something else guards the port"
-            )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class Exporter:
     """One running exporter over one ledger."""
 
     def __init__(self, plan: Plan, settings: Settings, clock: Clock | None = None) -> None:
-        self._plan = plan
+        """Check that the plan and the settings fit.
+
+        Raises:
+            UserError: the web configuration cannot be used, or an address would show too much.
+        """
+        self._plan = with_flags(plan, settings)
         self._settings = settings
+        self._web = read_web(settings)
+        check_exposure(plan, settings, self._web)
         self._clock = clock or SystemClock()
         self.metrics = SelfMetrics(sqlite_version=SQLITE_VERSION)
+        self.tls = self._encryption()
         self.totals = Totals()
         self.control = Control()
         self._checkpoint_seq = 0
@@ -99,19 +80,29 @@ class Exporter:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"cannot create the storage folder {path}: {error.strerror}") from error
+            raise UserError(
+                f"cannot create the storage folder {path}: {error.strerror}; --storage.path must be a folder that "
+                "can be written"
+            ) from error
         self._lock = LedgerLock(path / LEDGER_FILE)
-        store = Store(path / LEDGER_FILE)
+        try:
+            return await self._open(Store(path / LEDGER_FILE))
+        except BaseException:
+            self._lock.release()
+            raise
+
+    async def _open(self, store: Store) -> Services:
         book = PriceBook.load().with_overrides(self._plan.prices)
         self.writer = Writer(store, self._clock, on_group=self.metrics.committed)
         names = Names(self._on_new_name)
-        replayed = self._restore(store, names)
+        with store.reading():
+            replayed = self._restore(store, names)
         self.writer.start()
         self.changes = Changes(self.control, self.writer, self._clock)
         at_us = round(self._clock.now() * 1_000_000)
         await self.changes.make(lambda control: control.from_file(self._plan, at_us))
         self.ingest = Ingest(self._plan, book, names, self.writer, self.totals, self._clock, self.metrics)
-        self.ingest.folded_seq = store.last_seq()
+        self.ingest.folded_seq = self.writer.last_seq
         self.exposition = Exposition(self._plan, self.control, self.totals, self.metrics, self._clock)
         self.metrics.configured(
             now=self._clock.now(),
@@ -119,21 +110,55 @@ class Exporter:
             price_version=book.version,
             price_verified=book.verified,
         )
-        self._tasks.append(asyncio.create_task(self._checkpoint_regularly()))
+        self._tasks.append(asyncio.create_task(self._look_after_ledger()))
         log.info("ledger open", path=str(store.path), events=self.totals.events, replayed=replayed)
-        return Services(
-            plan=self._plan,
+        scrapes = self._settings.max_requests
+        self.services = Services(
+            configuration=configuration(Read(self._plan, self._web), self._settings, self.metrics, self._clock),
             control=self.control,
             totals=self.totals,
             ingest=self.ingest,
             changes=self.changes,
+            audit=AuditLog(store.path),
             exposition=self.exposition,
             metrics=self.metrics,
-            guard=Guard(self._plan.tokens, self.metrics.auth_failure),
             clock=self._clock,
             health=self._health,
             queued=lambda: self.writer.waiting,
+            reload=self.reload,
+            lifecycle=self._settings.lifecycle,
+            scrapes=asyncio.Semaphore(scrapes) if scrapes else None,
         )
+        self._reloader = Reloader(
+            self._settings,
+            self.services,
+            self.ingest,
+            self.exposition,
+            self.changes,
+            self.metrics,
+            self._clock,
+            self.tls,
+        )
+        return self.services
+
+    def _encryption(self) -> LiveContext | None:
+        if self._web.tls is None:
+            return None
+        try:
+            return LiveContext(self._web.tls, lambda: self.metrics.auth_failure("certificate"))
+        except UnusableFile as error:  # the file was checked a moment ago
+            raise ConfigError(
+                [Problem(str(self._settings.web_config), 0, 0, error.key, error.message, error.remedy)]
+            ) from None
+
+    async def reload(self, by: str) -> int:
+        """Read the plan and the web configuration again for somebody; how many values of the plan changed.
+
+        Raises:
+            UserError: they cannot be used; what was in force stays.
+            LedgerError: what changed could not be recorded; what was in force stays.
+        """
+        return await self._reloader.reload(by)
 
     def _restore(self, store: Store, names: Names) -> int:
         known = list(store.names())
@@ -147,6 +172,8 @@ class Exporter:
         now = self._clock.monotonic()
         rows = store.rows_after(self._checkpoint_seq)
         self.totals.apply(rows, now)
+        if self.totals.events != store.last_seq():
+            raise ValueError(f"totals count {self.totals.events} events, and there were {store.last_seq()}")
         self.totals.touch_all(now)
         for change in store.changes():
             self.control.apply(change)
@@ -165,23 +192,31 @@ class Exporter:
             if self.ingest.folded_seq == self._checkpoint_seq:
                 return
             seq = self.ingest.folded_seq
+            self.totals.forget_spend(self._clock.now() - SPEND_SECONDS)
             cells, rows = self.totals.changed()
             try:
                 await self.writer.checkpoint(rows, seq)
-            except LedgerError as error:
+            except BaseException:
                 self.totals.mark(cells)
-                log.error("checkpoint failed", error=str(error))
-                return
+                raise
             self._checkpoint_seq = seq
 
-    async def _checkpoint_regularly(self) -> None:
+    async def _look_after_ledger(self) -> None:
+        """Checkpoints in time, and after a failed commit a try whether the ledger can be written again."""
         last = self._clock.monotonic()
         while True:
             await asyncio.sleep(1)
             due = self._clock.monotonic() - last >= CHECKPOINT_SECONDS
-            if due or self.ingest.folded_seq - self._checkpoint_seq >= CHECKPOINT_EVENTS:
-                await self.checkpoint()
-                last = self._clock.monotonic()
+            try:
+                if self.writer.error is not None:
+                    await self.writer.checkpoint((), self._checkpoint_seq)
+                if due or self.ingest.folded_seq - self._checkpoint_seq >= CHECKPOINT_EVENTS:
+                    await self.checkpoint()
+                    last = self._clock.monotonic()
+            except LedgerError as error:
+                log.error("the ledger cannot be written", error=str(error))
+            except Exception:
+                log.exception("the checkpoint failed")
 
     async def stop(self) -> None:
         """Commit what waits, store a checkpoint, close the ledger, give the lock back."""
@@ -189,49 +224,74 @@ class Exporter:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self.checkpoint()
-        await self.writer.stop()
-        self._lock.release()
+        try:
+            await self.checkpoint()
+        except LedgerError as error:
+            log.error("no checkpoint: the next start replays more events", error=str(error))
+        finally:
+            await self.writer.stop()
+            self._lock.release()
         log.info("ledger closed", events=self.totals.events)
 
 
 async def serve(plan: Plan, settings: Settings) -> None:
-    """Run until SIGINT or SIGTERM.
+    """Run until SIGINT or SIGTERM; SIGHUP reloads.
 
     Raises:
         UserError: the configuration and the settings do not fit, the ledger is in use, an address is taken.
         LedgerError: the ledger cannot be used.
     """
-    check_exposure(plan, settings)
-    sockets = list(_bind(settings.listen))
+    signals = Signals()
+    sockets = systemd.sockets() if settings.systemd_socket else list(_bind(settings.listen))
+    if settings.systemd_socket:
+        addresses = [listener.getsockname() for listener in sockets if listener.family != socket.AF_UNIX]
+        settings = dataclasses.replace(settings, listen=tuple((host, port) for host, port, *_ in addresses))
     exporter = Exporter(plan, settings)
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(signum, stopped.set)
     services = await exporter.start()
+    gc.collect()
+    gc.freeze()  # what the ledger held lives as long as the process: no later collection need walk through it
+    reloading = asyncio.create_task(signals.reload_when_asked(exporter.reload))
     runner = web.AppRunner(
-        create_app(services, telemetry_path=settings.telemetry_path), access_log=None, shutdown_timeout=10
+        create_app(services, telemetry_path=settings.telemetry_path),
+        access_log=None,
+        auto_decompress=False,  # see exporter.web.bodies
+        keepalive_timeout=IDLE_SECONDS,
+        lingering_time=LINGER_SECONDS,
+        shutdown_timeout=1.0,  # after the time that `drain` gives
     )
     try:
         await runner.setup()
         for listener in sockets:
-            await web.SockSite(runner, listener).start()
-            host, port = listener.getsockname()[:2]
-            log.info("listening", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
-        if not plan.tokens:
+            await web.SockSite(runner, listener, backlog=1024, ssl_context=exporter.tls).start()
+            log.info("listening", url=_url(listener, encrypted=exporter.tls is not None))
+        if services.guard.open and not services.configuration.door.config.guarded:
             log.warning("no tokens are configured: whoever reaches the address may push, read and change")
-        await stopped.wait()
+        systemd.notify("READY=1")
+        await signals.ended.wait()
         log.info("stopping")
+        systemd.notify("STOPPING=1")
     finally:
-        await runner.cleanup()
+        reloading.cancel()
+        await asyncio.wait((reloading,))
+        await signals.unless_hurried(drain(runner, SHUTDOWN_SECONDS))
         await exporter.stop()
+
+
+def _url(listener: socket.socket, *, encrypted: bool) -> str:
+    name = listener.getsockname()
+    if listener.family == socket.AF_UNIX:
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"{'https' if encrypted else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _bind(addresses: Iterable[tuple[str, int]]) -> Iterable[socket.socket]:
     for host, port in addresses:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            yield socket.create_server((host, port), family=family, backlog=1024)
+            bound.bind((host, port))  # taken at once; it listens when the ledger is replayed
+            yield bound
         except OSError as error:
             raise UserError(f"cannot listen on {host}:{port}: {error.strerror}") from error

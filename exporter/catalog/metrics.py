@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from exporter.catalog.values import COMMIT_BUCKETS, DURATION_BUCKETS, QUALITY_BUCKETS, H, U
+from exporter.catalog.values import COMMIT_BUCKETS, DURATION_BUCKETS, PAIR_RATIO_BUCKETS, QUALITY_BUCKETS, H, U
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,20 @@ QUALITY = Metric(
     (*H, "evaluator"),
     "",
     QUALITY_BUCKETS,
+)
+PAIR_RATIO = Metric(
+    "llm_pair_ratio",
+    "histogram",
+    "Target call divided by source call, for calls joined by a pair_id that both succeeded.",
+    ("migration", "category", "quantity"),
+    "",
+    PAIR_RATIO_BUCKETS,
+)
+PAIRS = Metric(
+    "llm_pairs_total",
+    "counter",
+    "Comparisons: complete ones, calls that waited an hour for the other side in vain, and calls beyond one a side.",
+    ("migration", "outcome"),
 )
 
 MIGRATION_INFO = Metric(
@@ -218,6 +232,25 @@ THRESHOLD = Metric(
     "Thresholds in force, in the unit that their name says.",
     ("migration", "name", "severity"),
 )
+BASELINE = Metric(
+    "llm_baseline",
+    "gauge",
+    "What live calls of a model were like when its baseline was taken, in the unit that the name says.",
+    ("migration", "model", "name"),
+)
+BASELINE_SAMPLES = Metric(
+    "llm_baseline_samples",
+    "gauge",
+    "Calls from which a model's baseline was taken.",
+    ("migration", "model"),
+)
+BASELINE_TIMESTAMP = Metric(
+    "llm_baseline_timestamp_seconds",
+    "gauge",
+    "When a model's baseline was taken; absent while it has none.",
+    ("migration", "model"),
+    "seconds",
+)
 
 EXPORTER_EVENTS = Metric("llm_exporter_events_total", "counter", "Events by what became of them.", ("result",))
 EXPORTER_REJECTED = Metric("llm_exporter_events_rejected_total", "counter", "Rejected events by reason.", ("reason",))
@@ -301,4 +334,7 @@ PLAN_FACTS: tuple[Metric, ...] = (
     BUDGET_PERIOD_START,
     BUDGET_PERIOD_END,
     THRESHOLD,
+    BASELINE,
+    BASELINE_SAMPLES,
+    BASELINE_TIMESTAMP,
 )

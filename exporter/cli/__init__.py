@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 
 import click
@@ -16,12 +17,23 @@ from exporter.cli.reference import reference
 from exporter.cli.replay import replay
 from exporter.cli.serve import serve
 from exporter.errors import ConfigError, ExporterError, GenerationDrift, UserError
+from exporter.ledger.store import SQLITE_VERSION
 
 ENVIRONMENT_PREFIX = "LLM_MIGRATION"
 
 
+def _version_message() -> str:
+    """What `--version` prints, in the form that other exporters have."""
+    return (
+        "%(prog)s, version %(version)s\n"
+        f"  python:    {platform.python_version()}\n"
+        f"  sqlite:    {SQLITE_VERSION}\n"
+        f"  platform:  {platform.system().lower()}/{platform.machine()}"
+    )
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": ENVIRONMENT_PREFIX})
-@click.version_option(__version__, prog_name="llm-migration-exporter")
+@click.version_option(__version__, prog_name="llm-migration-exporter", message=_version_message())
 def cli() -> None:
     """Watch the migration of applications from one large language model to another."""
 

@@ -6,7 +6,19 @@ import click
 
 from exporter import catalog
 from exporter.plan import reference as configuration
+from exporter.web import webconfig
 from exporter.web.app import API
+
+_WEB = """\
+The file of `--web.config.file`, in the format of Prometheus's exporter-toolkit. Paths are relative to its
+folder. A certificate, key or client authority that changes is taken over by the next connection; everything
+else by a reload (SIGHUP, or `/-/reload` with `--web.enable-lifecycle`), except that encryption is added or
+removed by a restart. A reload that fails changes nothing. As with other exporters, `basic_auth_users` guards
+every path, `/metrics`, `/-/healthy` and `/-/ready` included, and its users may do everything; a bearer token
+of `migration.yaml` passes in place of a password, for what its role allows. Refused, where other exporters
+take it: certificates and keys written into the file, client certificates that are not verified, TLS before
+1.2, more than one curve.
+"""
 
 
 def document(cli: click.Group) -> str:
@@ -16,6 +28,9 @@ def document(cli: click.Group) -> str:
         "Made by `llm-migration-exporter reference`; a test holds this file against the program.\n",
         "## migration.yaml\n",
         configuration.table(),
+        "## Web configuration\n",
+        _WEB,
+        configuration.table(webconfig.FileSpec),
         "## Command line\n",
         "Each option is also read from the environment where a variable is named.\n",
         _commands(cli),

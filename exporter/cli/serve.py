@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import click
 
 from exporter import log, runtime
-from exporter.cli.options import DEFAULT_PORT, address, config_file
+from exporter.cli.options import DEFAULT_PORT, address, config_file, url
 from exporter.plan.load import load
+from exporter.settings import MAX_REQUESTS, Settings
 
 
 @click.command()
@@ -48,6 +50,43 @@ from exporter.plan.load import load
     help="Listen beyond loopback without tokens, where something else guards the port.",
 )
 @click.option(
+    "--web.config.file",
+    "web_config",
+    type=click.Path(path_type=Path),
+    envvar="LLM_MIGRATION_WEB_CONFIG_FILE",
+    help="TLS, passwords, headers and a rate limit, in the format of Prometheus's exporter-toolkit.",
+)
+@click.option(
+    "--web.external-url",
+    "external_url",
+    default="",
+    envvar="LLM_MIGRATION_WEB_EXTERNAL_URL",
+    help="Address under which people reach the exporter; wins over urls.external of the configuration.",
+)
+@click.option(
+    "--web.enable-lifecycle",
+    "lifecycle",
+    is_flag=True,
+    envvar="LLM_MIGRATION_WEB_ENABLE_LIFECYCLE",
+    help="Allow reloads by POST or PUT to /-/reload; SIGHUP always reloads.",
+)
+@click.option(
+    "--web.max-requests",
+    "max_requests",
+    type=click.IntRange(min=0),
+    default=MAX_REQUESTS,
+    show_default=True,
+    envvar="LLM_MIGRATION_WEB_MAX_REQUESTS",
+    help="Scrapes answered at the same time; more are refused with 503. 0: no limit.",
+)
+@click.option(
+    "--web.systemd-socket",
+    "systemd_socket",
+    is_flag=True,
+    envvar="LLM_MIGRATION_WEB_SYSTEMD_SOCKET",
+    help="Listen on the sockets that systemd opened instead of --web.listen-address.",
+)
+@click.option(
     "--log.level",
     "log_level",
     type=click.Choice(["debug", "info", "warning", "error"]),
@@ -69,17 +108,27 @@ def serve(
     listen: tuple[str, ...],
     telemetry_path: str,
     allow_unauthenticated: bool,
+    web_config: Path | None,
+    external_url: str,
+    lifecycle: bool,
+    max_requests: int,
+    systemd_socket: bool,
     log_level: str,
     log_format: str,
 ) -> None:
     """Take events, store them, publish metrics."""
     log.configure(log_level, log_format)
-    if not telemetry_path.startswith("/"):
-        raise click.BadParameter("--web.telemetry-path must begin with /")
-    settings = runtime.Settings(
+    if not re.fullmatch(r"/[\w./-]*[\w]", telemetry_path) or telemetry_path.startswith(("/-/", "/api/")):
+        raise click.BadParameter(f"--web.telemetry-path {telemetry_path!r} is no path of its own, such as /metrics")
+    settings = Settings(
         storage_path=storage_path,
         listen=tuple(address(value) for value in listen),
         telemetry_path=telemetry_path,
         allow_unauthenticated=allow_unauthenticated,
+        web_config=web_config,
+        external_url=url(external_url, "--web.external-url"),
+        lifecycle=lifecycle,
+        max_requests=max_requests,
+        systemd_socket=systemd_socket,
     )
     asyncio.run(runtime.serve(load(config_file), settings))

@@ -23,8 +23,12 @@ class Changes:
         """Who makes a change now."""
         return Author(name, source, round(self._clock.now() * 1_000_000), reason)
 
-    async def make(self, decide: Callable[[Control], Sequence[Change]]) -> Sequence[Change]:
+    async def make(
+        self, decide: Callable[[Control], Sequence[Change]], then: Callable[[], None] = lambda: None
+    ) -> Sequence[Change]:
         """Decide on the state as it is, store, apply; returns when it is durable and in force.
+
+        `then` runs in the same step of the event loop as the changes come into force, also when there are none.
 
         Raises:
             RequestError: `decide` refused.
@@ -38,6 +42,9 @@ class Changes:
                 def apply() -> None:
                     for change in sealed:
                         self._control.apply(change)
+                    then()
 
                 await asyncio.shield(self._writer.record(sealed, apply))
+            else:
+                then()
             return changes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from hashlib import blake2b
 from typing import Protocol
 
@@ -49,12 +50,13 @@ class Stats(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a request's events; `cost` is that of its only event, in nano-dollars."""
+    """What became of a request's events; `cost` (nano-dollars) and `at` (Unix seconds) are those of its only event."""
 
     accepted: int
     duplicates: int
     rejected: Sequence[Rejection]
     cost: int | None = None
+    at: float | None = None
 
 
 class Ingest:
@@ -63,16 +65,26 @@ class Ingest:
     def __init__(
         self, plan: Plan, book: PriceBook, names: Names, writer: Writer, totals: Totals, clock: Clock, stats: Stats
     ) -> None:
-        self._plan = plan
-        self._book = book
         self._names = names
         self._writer = writer
         self._totals = totals
         self._clock = clock
         self._stats = stats
-        self._resolver = Resolver(plan, book, names)
-        self._price_version = names.id("price_version", (book.version,))
+        self.prepare(plan, book)()
         self.folded_seq = 0  # the ledger's place up to which the totals count
+
+    def prepare(self, plan: Plan, book: PriceBook) -> Callable[[], None]:
+        """The step after which events are resolved and priced by this plan; it cannot fail.
+
+        What is stored keeps its labels and its price.
+        """
+        return partial(self._adopt, plan, book, Resolver(plan, book, self._names, self._stats.dropped))
+
+    def _adopt(self, plan: Plan, book: PriceBook, resolver: Resolver) -> None:
+        self._plan = plan
+        self._book = book
+        self._resolver = resolver
+        self._price_version = self._names.id("price_version", (book.version,))
 
     async def submit(self, decoded: Decoded, migration: str | None = None) -> Receipt:
         """Store events; returns when they are durable and counted.
@@ -112,7 +124,9 @@ class Ingest:
                 raise
         duplicates = len(rows) - accepted
         self._stats.accepted(accepted, duplicates)
-        return Receipt(accepted, duplicates, rejected, rows[0].cost if len(rows) == 1 else None)
+        if len(rows) != 1:
+            return Receipt(accepted, duplicates, rejected)
+        return Receipt(accepted, duplicates, rejected, rows[0].cost, rows[0].at_us / 1_000_000)
 
     def _fold(self, rows: Sequence[Row], last_seq: int) -> None:
         self._totals.apply(rows, self._clock.monotonic())
@@ -136,6 +150,12 @@ class Ingest:
             return Rejection(index, "migration", "inconsistent", message)
         if migration is not None and event.migration is None:
             event = msgspec.structs.replace(event, migration=migration)
+        tier = event.tier
+        usage = Usage(event.input_tokens, event.cached_input_tokens, event.cache_write_tokens, event.output_tokens)
+        cost = self._book.cost_nano(event.model, usage, at, tier)
+        if cost is not None and cost > _MAX_NANO:
+            message = "these tokens would cost more than a billion dollars"
+            return Rejection(index, "output_tokens", "out_of_range", message)
         try:
             place = self._resolver.resolve(event)
         except UnknownMigrationError as error:
@@ -143,14 +163,15 @@ class Ingest:
             return Rejection(index, "migration", "unknown_migration", f"no migration {error}; there is {known}")
         for label in place.folded:
             self._stats.folded(label)
-        for metric in place.dropped:
-            self._stats.dropped(metric)
-        tier = event.tier
-        usage = Usage(event.input_tokens, event.cached_input_tokens, event.cache_write_tokens, event.output_tokens)
-        cost = self._book.cost_nano(event.model, usage, at, tier)
-        if cost is not None and cost > _MAX_NANO:
-            message = "these tokens would cost more than a billion dollars"
-            return Rejection(index, "output_tokens", "out_of_range", message)
+        evaluator = unpriced = None
+        if event.quality_score is not None:
+            evaluator, folded = self._resolver.evaluator(event.evaluator or "", place.group)
+            if folded:
+                self._stats.folded("evaluator")
+        if cost is None:
+            unpriced, folded = self._resolver.unpriced(event.model)
+            if folded:
+                self._stats.folded("unpriced")
         return Row(
             id_hash=blake2b(event.id.encode(), digest_size=16).digest() if event.id is not None else None,
             at_us=round(at * 1_000_000),
@@ -168,8 +189,8 @@ class Ingest:
             counterfactual=self._counterfactual(place.counterpart, usage, at, tier),
             reported=None if event.cost_usd is None else usd_to_nano(event.cost_usd),
             quality=None if event.quality_score is None else round(event.quality_score * 1000),
-            evaluator=None if event.quality_score is None else self._resolver.evaluator(event.evaluator or ""),
-            unpriced=self._resolver.unpriced(event.model) if cost is None else None,
+            evaluator=evaluator,
+            unpriced=unpriced,
             model=place.model,
             tier=_TIERS[tier],
             price_version=self._price_version,

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.catalog import REQUESTS, ROUTE_REQUESTS
+from exporter.catalog import ERROR_TYPES, ERRORS_BY_TYPE, REQUESTS, ROUTE_REQUESTS
 from exporter.events import Event
 from exporter.ingest.names import Names
 from exporter.plan.model import Migration, Plan
 from exporter.pricing.book import PriceBook
-from exporter.totals import CellKey, RouteKey
+from exporter.totals import CellKey, GroupKey, RouteKey
 
 OTHER = "other"
 MODEL_NAMES = 5_000  # raw model names kept beside events
@@ -27,18 +28,22 @@ class Resolution:
     """Everything about an event that does not depend on its numbers."""
 
     cell: int
+    group: GroupKey
     route: int
     model: int
     counterpart: str | None  # the model on the other side of the migration, at whose price the call is compared
     folded: tuple[str, ...]  # labels whose value was beyond the known ones
-    dropped: tuple[str, ...]  # metrics that had no room for another label set
 
 
 class Resolver:
     """The plan's view of events. Owned by the event loop; a new plan needs a new resolver over the same names."""
 
-    def __init__(self, plan: Plan, book: PriceBook, names: Names) -> None:
+    def __init__(
+        self, plan: Plan, book: PriceBook, names: Names, on_dropped: Callable[[str], None] = lambda metric: None
+    ) -> None:
+        """`on_dropped` is told the metric that had no room for another label set."""
         self._plan = plan
+        self._on_dropped = on_dropped
         self._book = book
         self._names = names
         self._categories = frozenset(plan.categories) | {OTHER}
@@ -71,20 +76,21 @@ class Resolver:
             self._cache[key] = known
         return known
 
-    def unpriced(self, name: str) -> int:
-        """The dictionary entry under which a model without a price is counted."""
-        label = name if self._names.admit("unpriced_name", name, UNPRICED_NAMES) else OTHER
-        return self._names.id("unpriced", (label,))
+    def unpriced(self, name: str) -> tuple[int, bool]:
+        """The dictionary entry under which a model without a price is counted, and whether it was folded."""
+        admitted = self._names.admit("unpriced_name", name, UNPRICED_NAMES)
+        return self._names.id("unpriced", (name if admitted else OTHER,)), not admitted
 
-    def evaluator(self, name: str) -> int:
-        """The dictionary entry of an evaluator."""
-        if self._names.find("evaluator", (name,)) is None and self._names.count("evaluator") >= EVALUATORS:
-            name = OTHER
-        return self._names.id("evaluator", (name,))
+    def evaluator(self, name: str, group: GroupKey) -> tuple[int, bool]:
+        """The dictionary entry under which an evaluator's scores of a label set count, and whether it was folded."""
+        known = self._names.find("evaluator", (name,)) is not None or self._names.count("evaluator") < EVALUATORS
+        if known and self._room("scored", (*group, name), 1):
+            self._names.id("scored", (*group, name))
+            return self._names.id("evaluator", (name,)), False
+        return self._names.id("evaluator", (OTHER,)), True
 
     def _resolve(self, event: Event) -> Resolution:
         folded: list[str] = []
-        dropped: list[str] = []
         model = self._model(event.model)
         migration = self._migration(event, model or event.model)
         if model is None:
@@ -111,21 +117,28 @@ class Resolver:
             "" if "application" in drop else application,
             OTHER if "category" in drop else category,
         )
+        group_key = GroupKey(name, role, cell_key.model, cell_key.category)
         route_key = RouteKey(name, role, cell_key.application, route)
-        if self._is_full("cell", cell_key):
-            dropped.append(REQUESTS.name)
+        if not self._room("group", group_key, len(ERROR_TYPES)):
+            self._on_dropped(ERRORS_BY_TYPE.name)
+            group_key = GroupKey(name, role, OTHER, OTHER)
+            cell_key = CellKey(name, role, OTHER, cell_key.application, OTHER)
+        if not self._room("cell", cell_key, 1):
+            self._on_dropped(REQUESTS.name)
+            group_key = GroupKey(name, role, OTHER, OTHER)
             cell_key = CellKey(name, role, OTHER, OTHER, OTHER)
-        if self._is_full("route", route_key):
-            dropped.append(ROUTE_REQUESTS.name)
+        if not self._room("route", route_key, 1):
+            self._on_dropped(ROUTE_REQUESTS.name)
             route_key = RouteKey(name, role, OTHER, OTHER)
+        self._names.id("group", group_key)
         raw = event.model if self._names.admit("model", event.model, MODEL_NAMES) else OTHER
         return Resolution(
             cell=self._names.id("cell", cell_key),
+            group=group_key,
             route=self._names.id("route", route_key),
             model=self._names.id("model", (raw,)),
             counterpart=_counterpart(migration, role, model or event.model, event.replaces),
             folded=tuple(folded),
-            dropped=tuple(dropped),
         )
 
     def _model(self, name: str) -> str | None:
@@ -152,8 +165,10 @@ class Resolver:
     def _admits(self, kind: str, value: str, declared: frozenset[str], limit: int) -> bool:
         return value in ("", OTHER) or value in declared or self._names.admit(kind, value, limit)
 
-    def _is_full(self, kind: str, key: CellKey | RouteKey) -> bool:
-        return self._names.find(kind, key) is None and self._names.count(kind) >= self._plan.limits.series_per_metric
+    def _room(self, kind: str, key: tuple[str, ...], label_sets: int) -> bool:
+        """Whether an entry, of which a metric makes so many label sets, is there or fits."""
+        known = self._names.find(kind, key) is not None
+        return known or (self._names.count(kind) + 1) * label_sets <= self._plan.limits.series_per_metric
 
 
 def _spellings(plan: Plan, book: PriceBook) -> dict[str, str]:

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from exporter.errors import LedgerLocked
+from exporter.errors import LedgerLocked, UserError
 
 
 class LedgerLock:
@@ -17,8 +17,13 @@ class LedgerLock:
 
         Raises:
             LedgerLocked: another process has it; the message names that process.
+            UserError: the lock file cannot be made.
         """
-        self._descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        name = path.with_name(path.name + ".lock")
+        try:
+            self._descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UserError(f"cannot write {name}: {error.strerror}; --storage.path must be writable") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -37,6 +37,8 @@ STEPS: tuple[str, ...] = (
     );
     -- Idempotency keys: 16 bytes of a hash of the id, and the day of arrival after which they may go.
     CREATE TABLE ids (hash BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;
+    -- The newest of them, not yet merged: one blob of hashes per commit. Places are never given twice.
+    CREATE TABLE fresh_ids (seq INTEGER PRIMARY KEY AUTOINCREMENT, day INTEGER NOT NULL, hashes BLOB NOT NULL);
     -- Label sets and other strings that events refer to by number.
     CREATE TABLE names (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, value TEXT NOT NULL);
     -- Totals as of the sequence number in meta.checkpoint.
@@ -44,7 +46,7 @@ STEPS: tuple[str, ...] = (
         kind TEXT NOT NULL, key TEXT NOT NULL, value BLOB NOT NULL, PRIMARY KEY (kind, key)
     ) WITHOUT ROWID;
     CREATE TABLE meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-    INSERT INTO meta VALUES ('checkpoint', 0);
+    INSERT INTO meta VALUES ('checkpoint', 0), ('starts', 0);
     CREATE TABLE changes (seq INTEGER PRIMARY KEY, change TEXT NOT NULL, previous TEXT NOT NULL, seal TEXT NOT NULL);
     CREATE TRIGGER changes_are_not_updated BEFORE UPDATE ON changes
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
@@ -53,15 +55,21 @@ STEPS: tuple[str, ...] = (
     """,
 )
 VERSION = len(STEPS)
+APPLICATION_ID = 0x4C4C4D4D  # `LLMM`, in the file's header
 
 
 def prepare(connection: sqlite3.Connection, path: str) -> None:
     """Bring a new or older ledger to the present version, each step in a transaction of its own.
 
     Raises:
-        LedgerError: the ledger was written by a newer exporter.
+        LedgerError: the file belongs to another program, or was written by a newer exporter.
     """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if tables and application != APPLICATION_ID:
+        raise LedgerError(f"{path} is an SQLite database of another program; give another --storage.path")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     if version > VERSION:
         raise LedgerError(
             f"{path} has schema version {version}, this exporter knows up to {VERSION}; "

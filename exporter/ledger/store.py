@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from exporter.control import Change, SealedChange
+from exporter.control import SealedChange
 from exporter.errors import LedgerError
 from exporter.ledger import schema
+from exporter.ledger.ids import IdIndex
 from exporter.totals import Row
 
 _COLUMNS = Row._fields[1:]  # the id's hash lives in its own table
 _INSERT = f"INSERT INTO events (seq, {', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608
 _SELECT = f"SELECT NULL, {', '.join(_COLUMNS)} FROM events WHERE seq > ? ORDER BY seq"  # noqa: S608
-_IN_CHUNK = 500
 SQLITE_VERSION = sqlite3.sqlite_version
 
 
@@ -41,9 +42,14 @@ class Store:
         """
         self.path = path
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else reads what was spent
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._configure()
             schema.prepare(self._connection, str(path))
+            self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'starts'")  # it can be written
+            self.ids = IdIndex(self._connection)
+        except OSError as error:
+            raise LedgerError(f"cannot open the ledger {path}: {error.strerror}") from error
         except sqlite3.Error as error:
             raise LedgerError(f"cannot open the ledger {path}: {error}") from error
 
@@ -77,30 +83,17 @@ class Store:
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                self.ids.rolled_back()
                 raise
+            self.ids.committed()
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger {self.path} cannot be written: {error}") from error
 
     # Writing, inside a transaction
 
-    def known_ids(self, hashes: Sequence[bytes]) -> set[bytes]:
-        """Which of these idempotency keys are stored."""
-        known: set[bytes] = set()
-        for start in range(0, len(hashes), _IN_CHUNK):
-            chunk = hashes[start : start + _IN_CHUNK]
-            marks = ",".join("?" * len(chunk))
-            query = f"SELECT hash FROM ids WHERE hash IN ({marks})"  # noqa: S608
-            known.update(value for (value,) in self._connection.execute(query, chunk))
-        return known
-
-    def add_ids(self, hashes: Iterable[bytes], day: int) -> None:
-        """Remember idempotency keys; sorted, so that neighbours share pages."""
-        self._connection.executemany("INSERT INTO ids VALUES (?, ?)", ((value, day) for value in sorted(hashes)))
-
     def add_rows(self, rows: Iterable[Row], first_seq: int) -> None:
         """Append events at consecutive places from `first_seq` on."""
-        places = ((seq, *row[1:]) for seq, row in enumerate(rows, start=first_seq))
-        self._connection.executemany(_INSERT, places)
+        self._connection.executemany(_INSERT, [(seq, *row[1:]) for seq, row in enumerate(rows, start=first_seq)])
 
     def add_names(self, names: Iterable[Name]) -> None:
         """Add entries to the dictionary."""
@@ -113,7 +106,7 @@ class Store:
         """Append to the audit log."""
         self._connection.executemany(
             "INSERT INTO changes VALUES (?, ?, ?, ?)",
-            ((c.seq, msgspec.json.encode(c.change).decode(), c.previous, c.seal) for c in changes),
+            ((change.seq, change.text, change.previous, change.seal) for change in changes),
         )
 
     def save_checkpoint(self, rows: Iterable[tuple[str, str, bytes]], seq: int) -> None:
@@ -133,6 +126,20 @@ class Store:
         (seq,) = self._connection.execute("SELECT value FROM meta WHERE key = 'checkpoint'").fetchone()
         return int(seq)
 
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What is read in this context is the ledger's own.
+
+        Raises:
+            LedgerError: the file is damaged, or not a ledger.
+        """
+        try:
+            yield
+        except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
+            raise LedgerError(
+                f"the ledger {self.path} is damaged: {error}; restore a backup, or move the file away to begin anew"
+            ) from error
+
     def names(self) -> Iterator[Name]:
         """The dictionary."""
         for name_id, kind, value in self._connection.execute("SELECT id, kind, value FROM names ORDER BY id"):
@@ -149,5 +156,5 @@ class Store:
     def changes(self) -> Iterator[SealedChange]:
         """The audit log, in order."""
         query = "SELECT seq, change, previous, seal FROM changes ORDER BY seq"
-        for seq, change, previous, sealed in self._connection.execute(query):
-            yield SealedChange(seq, msgspec.json.decode(change, type=Change), previous, sealed)
+        for row in self._connection.execute(query):
+            yield SealedChange(*row)

@@ -13,6 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 from exporter.clock import Clock
 from exporter.control import SealedChange
@@ -51,6 +53,7 @@ class Checkpoint:
 
 
 Job = Append | Record | Checkpoint
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -96,6 +99,11 @@ class Writer:
             self._jobs.put(None)
             await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         self._store.close()
+
+    @property
+    def last_seq(self) -> int:
+        """The newest place that is committed."""
+        return self._last_seq
 
     @property
     def waiting(self) -> int:
@@ -180,7 +188,7 @@ class Writer:
                 for row in job.rows
                 if row.id_hash is not None
             ]
-            stored = self._store.known_ids(asked) if asked else set()
+            stored = self._store.ids.known(asked) if asked else set()
             place = self._last_seq + 1
             for job in group.jobs:
                 if isinstance(job, Append):
@@ -199,8 +207,7 @@ class Writer:
                     self._store.add_changes(job.changes)
                 else:
                     self._store.save_checkpoint(job.rows, job.seq)
-            if seen:
-                self._store.add_ids(seen, day)
+            self._store.ids.add(list(seen), day)
         group.last_seq = self._last_seq = place - 1
         with self._names_lock:
             del self._names[: len(names)]
@@ -208,7 +215,8 @@ class Writer:
     # Back on the loop
 
     def _deliver(self, group: _Group, error: LedgerError | None, seconds: float) -> None:
-        self._on_group(seconds)
+        if error is None:
+            self._on_group(seconds)
         fresh = iter(group.fresh)
         for job in group.jobs:
             if isinstance(job, Append):
@@ -219,11 +227,20 @@ class Writer:
                 continue
             if isinstance(job, Append):
                 rows = next(fresh)
-                job.on_commit(rows, group.last_seq)  # also when the caller has gone: the rows are in the ledger
-                if not job.done.done():
-                    job.done.set_result(len(rows))
+                # Also when the caller has gone: the rows are in the ledger.
+                self._finish(job.done, partial(job.on_commit, rows, group.last_seq), len(rows))
+            elif isinstance(job, Record):
+                self._finish(job.done, job.on_commit, None)
             else:
-                if isinstance(job, Record):
-                    job.on_commit()
-                if not job.done.done():
-                    job.done.set_result(None)
+                self._finish(job.done, lambda: None, None)
+
+    @staticmethod
+    def _finish(done: asyncio.Future[T], on_commit: Callable[[], None], result: T) -> None:
+        try:
+            on_commit()
+        except Exception as bug:  # one caller's must not leave the others waiting
+            if not done.done():
+                done.set_exception(bug)
+            return
+        if not done.done():
+            done.set_result(result)

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exporter import catalog
-from exporter.catalog import ERROR_TYPES, TOKEN_TYPES, Metric
+from exporter.catalog import ERROR_TYPES, PAIR_OUTCOMES, TOKEN_TYPES, Metric
 from exporter.control import Control
 from exporter.money import nano_to_usd
 from exporter.plan.calendar import period_bounds, planned_share
 from exporter.plan.model import PERIODS, Migration, Plan
-from exporter.totals import Cell, Counts, Group, Histogram, Observed, Totals
+from exporter.totals import Cell, Counts, Exemplar, Group, Histogram, Observed, Totals
+from exporter.totals.pairs import RATIO_SCALE
 
 Labels = tuple[str, ...]
+_BASELINES = {"samples": catalog.BASELINE_SAMPLES, "timestamp_seconds": catalog.BASELINE_TIMESTAMP}
 _Add = Callable[[Metric, Labels, int | float], None]
 
 
 @dataclass(slots=True)
 class Family:
-    """One metric's label sets; `scale` divides a histogram's sum into the unit of its name."""
+    """One metric's label sets; `scale` divides a histogram's sum and exemplars into the unit of its name."""
 
     metric: Metric
     rows: list[tuple[Labels, int | float]] = field(default_factory=list)
     histograms: list[tuple[Labels, Histogram]] = field(default_factory=list)
     scale: int = 1
+    exemplars: dict[Labels, Mapping[int, Exemplar]] = field(default_factory=dict)  # by bucket; few label sets have any
 
     def __len__(self) -> int:
         return len(self.rows) + len(self.histograms)
@@ -40,6 +43,8 @@ class Usage:
     unpriced: Sequence[Counts]
     first_token: Sequence[Observed]
     quality: Sequence[Observed]
+    pair_ratios: Sequence[Observed]
+    pairs: Sequence[Counts]
 
 
 def usage_families(usage: Usage) -> list[Family]:
@@ -70,10 +75,17 @@ def usage_families(usage: Usage) -> list[Family]:
         by_type.rows += [((*labels, name), count) for name, count in zip(ERROR_TYPES, group.errors, strict=True)]
         tokens.rows += [((*labels, name), count) for name, count in zip(TOKEN_TYPES, group.tokens, strict=True)]
         duration.histograms.append((labels, group.duration))
+        if group.exemplars:
+            duration.exemplars[labels] = group.exemplars
     first_token = Family(catalog.FIRST_TOKEN, scale=1_000_000)
     first_token.histograms += [(observed.key, observed.histogram) for observed in usage.first_token]
     quality = Family(catalog.QUALITY, scale=1000)
     quality.histograms += [(observed.key, observed.histogram) for observed in usage.quality]
+    ratios = Family(catalog.PAIR_RATIO, scale=RATIO_SCALE)
+    ratios.histograms += [(observed.key, observed.histogram) for observed in usage.pair_ratios]
+    pairs = Family(catalog.PAIRS)
+    for counts in usage.pairs:
+        pairs.rows += [((*counts.key, name), count) for name, count in zip(PAIR_OUTCOMES, counts.values, strict=True)]
     routes = Family(catalog.ROUTE_REQUESTS, [(counts.key, counts.values[0]) for counts in usage.routes])
     unpriced = Family(catalog.UNPRICED_REQUESTS, [(counts.key, counts.values[0]) for counts in usage.unpriced])
     unpriced_tokens = Family(catalog.UNPRICED_TOKENS, [(counts.key, counts.values[1]) for counts in usage.unpriced])
@@ -91,6 +103,8 @@ def usage_families(usage: Usage) -> list[Family]:
         duration,
         first_token,
         quality,
+        ratios,
+        pairs,
     ]
 
 
@@ -126,6 +140,10 @@ def plan_families(plan: Plan, control: Control, totals: Totals, now: float) -> l
                 add(catalog.BUDGET_ALERT_THRESHOLD, (name, period), control.budget_alert_threshold(name, period))
         for threshold, severity, value in control.thresholds(name):
             add(catalog.THRESHOLD, (name, threshold, severity), value)
+        for model, figure, value in control.baselines(name):
+            if model in migration.models or model in migration.targets:
+                metric = _BASELINES.get(figure)
+                add(metric or catalog.BASELINE, (name, model) if metric else (name, model, figure), value)
     return list(families.values())
 
 

@@ -53,6 +53,11 @@ class Hold(Generic[K, T]):
         self._idle = idle
         self._states: dict[K, _Waiting[T] | _Gone[T] | None] = dict.fromkeys(found)  # None: shown as it is
 
+    def configure(self, *, hold: float, idle: float) -> None:
+        """Use other times from now on."""
+        self._hold = hold
+        self._idle = idle
+
     def expose(self, items: Mapping[K, T], now: float, permanent: Collection[K] = ()) -> list[T]:
         """Copies of what a scraper is shown now; `permanent` label sets never expire."""
         shown: list[T] = []

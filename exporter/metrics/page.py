@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from exporter import catalog
 from exporter.clock import Clock
@@ -40,17 +42,51 @@ class Exposition:
         self._renderer = Renderer()
         self._rendering = asyncio.Lock()
         limits = plan.limits
-        found_groups = {cell.group.key for cell in totals.cells.values()}
+        found_cells = [name for name, cell in totals.cells.items() if cell.values[0]]
+        found_groups = {totals.cells[name].group.key for name in found_cells}
+        found_routes = [name for name, counts in totals.routes.items() if counts.values[0]]
+        found_unpriced = [name for name, counts in totals.unpriced.items() if counts.values[0]]
         options = {"hold": limits.hold, "idle": limits.expire_idle}
-        self._cells: Hold[int, Cell] = Hold(totals.cells, lambda cell: Cell(cell.key, cell.group), **options)
+        self._cells: Hold[int, Cell] = Hold(found_cells, lambda cell: Cell(cell.key, cell.group), **options)
         self._groups: Hold[GroupKey, Group] = Hold(found_groups, lambda group: Group(group.key), **options)
-        self._routes: Hold[int, Counts] = Hold(totals.routes, _no_counts, **options)
-        self._unpriced: Hold[int, Counts] = Hold(totals.unpriced, _no_counts, **options)
+        self._routes: Hold[int, Counts] = Hold(found_routes, _no_counts, **options)
+        self._unpriced: Hold[int, Counts] = Hold(found_unpriced, _no_counts, **options)
         self._first_token: Hold[tuple[str, ...], Observed] = Hold(totals.first_token, _nothing_observed, **options)
         self._quality: Hold[tuple[str, ...], Observed] = Hold(totals.quality, _nothing_observed, **options)
-        self._planned = dict.fromkeys(planned_groups(plan))
-        for key in self._planned:
-            totals.groups.setdefault(key, Group(key))
+        pairs = totals.pairs
+        found_pairs = [name for name, counts in pairs.outcomes.items() if any(counts.values)]
+        self._ratios: Hold[tuple[str, ...], Observed] = Hold(pairs.ratios, _nothing_observed, **options)
+        self._pairs: Hold[str, Counts] = Hold(found_pairs, _no_counts, **options)
+        self._holds = (
+            self._cells,
+            self._groups,
+            self._routes,
+            self._unpriced,
+            self._first_token,
+            self._quality,
+            self._ratios,
+            self._pairs,
+        )
+        self._next: dict[tuple[str, bool, bool], asyncio.Task[Page]] = {}
+        self.prepare(plan)()
+
+    def prepare(self, plan: Plan) -> Callable[[], None]:
+        """The step after which this plan is shown; it cannot fail.
+
+        Label sets that are new appear at zero; those of an earlier plan stay as they are.
+        """
+        return partial(self._adopt, plan, dict.fromkeys(planned_groups(plan)))
+
+    def _adopt(self, plan: Plan, planned: Mapping[GroupKey, None]) -> None:
+        self._plan = plan
+        self._planned = planned
+        for hold in self._holds:
+            hold.configure(hold=plan.limits.hold, idle=plan.limits.expire_idle)
+        for key in planned:
+            self._totals.groups.setdefault(key, Group(key))
+        self._migrations = [migration.name for migration in plan.migrations]
+        for name in self._migrations:
+            self._totals.pairs.of(name)
 
     def usage(self, *, scraper: bool) -> Usage:
         """The totals as this reader is shown them: Prometheus with births held back, others as they are."""
@@ -63,6 +99,8 @@ class Exposition:
                 unpriced=[counts.copy() for counts in totals.unpriced.values()],
                 first_token=[observed.copy() for observed in totals.first_token.values()],
                 quality=[observed.copy() for observed in totals.quality.values()],
+                pair_ratios=[observed.copy() for observed in totals.pairs.ratios.values()],
+                pairs=[counts.copy() for counts in totals.pairs.outcomes.values()],
             )
         now = self._clock.monotonic()
         return Usage(
@@ -72,34 +110,46 @@ class Exposition:
             unpriced=self._unpriced.expose(totals.unpriced, now),
             first_token=self._first_token.expose(totals.first_token, now),
             quality=self._quality.expose(totals.quality, now),
+            pair_ratios=self._ratios.expose(totals.pairs.ratios, now),
+            pairs=self._pairs.expose(totals.pairs.outcomes, now, permanent=self._migrations),
         )
 
-    def families(self, *, scraper: bool) -> list[Family]:
-        """Everything on the page except the exporter's own counters."""
-        families = usage_families(self.usage(scraper=scraper))
-        families += plan_families(self._plan, self._control, self._totals, self._clock.now())
+    def facts(self) -> list[Family]:
+        """What is planned, decided and spent, and who sent events when."""
         last_event = Family(catalog.EXPORTER_LAST_EVENT)
         last_event.rows += [((name,), at / 1_000_000) for name, at in self._totals.last_event_us.items()]
-        families.append(last_event)
-        families.append(series_family(families))
-        return families
+        return [*plan_families(self._plan, self._control, self._totals, self._clock.now()), last_event]
 
     async def page(self, *, accept: str, scraper: bool, compress: bool) -> Page:
-        """The page in the format that the Accept header asks for."""
-        content_type = negotiate(accept)
+        """The page in the format that the Accept header asks for.
+
+        Requests that come while a page is being made share the next one: each of them sees what was counted before it
+        came, and any number of them costs one page more, not one each.
+        """
+        kind = (negotiate(accept), scraper, compress)
+        task = self._next.get(kind)
+        if task is None:
+            task = self._next[kind] = asyncio.create_task(self._page(*kind))
+        return await asyncio.shield(task)
+
+    async def _page(self, content_type: str, scraper: bool, compress: bool) -> Page:
         async with self._rendering:  # the renderer's kept texts belong to one thread at a time
-            families = self.families(scraper=scraper)
-            body = await asyncio.to_thread(self._encode, families, content_type == OPENMETRICS, compress)
+            del self._next[content_type, scraper, compress]  # who comes now might miss something
+            usage, facts = self.usage(scraper=scraper), self.facts()
+            body = await asyncio.to_thread(self._encode, usage, facts, content_type == OPENMETRICS, compress)
         return Page(body, content_type, "gzip" if compress else None)
 
-    def _encode(self, families: list[Family], openmetrics: bool, compress: bool) -> bytes:
+    def _encode(self, usage: Usage, facts: list[Family], openmetrics: bool, compress: bool) -> bytes:
+        """On another thread, from copies alone."""
+        families = [*usage_families(usage), *facts]
+        families.append(series_family(families))
         text = self._renderer.render(families, openmetrics=openmetrics)
         body = (text + self._metrics.text(openmetrics=openmetrics)).encode()
         return gzip.compress(body, compresslevel=1, mtime=0) if compress else body
 
 
 def _no_counts(counts: Counts) -> Counts:
-    return Counts(counts.key)
+    return Counts(counts.key, len(counts.values))
 
 
 def _nothing_observed(observed: Observed) -> Observed:

@@ -29,6 +29,15 @@ def negotiate(accept: str) -> str:
     return OPENMETRICS if openmetrics > 0 and openmetrics >= weights["text/plain"] else TEXT
 
 
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether an Accept-Encoding header takes gzip."""
+    for part in accept_encoding.lower().split(","):
+        coding, *parameters = (piece.strip() for piece in part.split(";"))
+        if coding == "gzip":
+            return _quality(parameters) > 0
+    return False
+
+
 def _quality(parameters: Iterable[str]) -> float:
     for parameter in parameters:
         name, _, value = parameter.partition("=")
@@ -53,7 +62,7 @@ class Renderer:
         for family in families:
             if len(family):
                 lines.append(_header(family.metric, openmetrics=openmetrics))
-                self._samples(family, lines)
+                self._samples(family, lines, openmetrics=openmetrics)
                 labels = family.metric.labels
                 largest[labels] = max(largest.get(labels, 0), len(family))
         for labels, texts in self._texts.items():
@@ -62,11 +71,11 @@ class Renderer:
         lines.append("")
         return "\n".join(lines)
 
-    def _samples(self, family: Family, lines: list[str]) -> None:
+    def _samples(self, family: Family, lines: list[str], *, openmetrics: bool) -> None:
         metric = family.metric
         texts = self._texts.setdefault(metric.labels, {})
         if metric.type == "histogram":
-            self._histograms(family, texts, lines)
+            self._histograms(family, texts, lines, exemplars=openmetrics)
             return
         name = metric.name
         for labels, value in family.rows:
@@ -76,7 +85,7 @@ class Renderer:
             lines.append(f"{name}{text} {value!r}")
 
     @staticmethod
-    def _histograms(family: Family, texts: dict[Labels, str], lines: list[str]) -> None:
+    def _histograms(family: Family, texts: dict[Labels, str], lines: list[str], *, exemplars: bool) -> None:
         name = family.metric.name
         bounds = [repr(float(bound)) for bound in family.metric.buckets] + ["+Inf"]
         for labels, histogram in family.histograms:
@@ -85,9 +94,13 @@ class Renderer:
                 text = texts[labels] = _text(family.metric.labels, labels)
             opening = f"{name}_bucket{text[:-1]}," if text else f"{name}_bucket{{"
             running = 0
+            first = len(lines)
             for bound, count in zip(bounds, histogram.counts, strict=True):
                 running += count
                 lines.append(f'{opening}le="{bound}"}} {running}')
+            if exemplars and labels in family.exemplars:
+                for bucket, (trace, value, at_us) in family.exemplars[labels].items():
+                    lines[first + bucket] += f' # {{trace_id="{trace}"}} {value / family.scale!r} {at_us / 1_000_000!r}'
             lines.append(f"{name}_count{text} {running}")
             lines.append(f"{name}_sum{text} {histogram.total / family.scale!r}")
 

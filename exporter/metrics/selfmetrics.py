@@ -19,8 +19,8 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from exporter import __version__, catalog
 from exporter.catalog import EVENT_RESULTS, REJECT_REASONS, Metric
 
-AUTH_FAILURES = ("missing", "unknown", "forbidden")
-FOLDED_LABELS = ("model", "category", "application", "route")
+AUTH_FAILURES = ("missing", "unknown", "forbidden", "certificate")
+FOLDED_LABELS = ("model", "category", "application", "route", "evaluator", "unpriced")
 
 
 class SelfMetrics:
@@ -36,7 +36,8 @@ class SelfMetrics:
         self._auth_failures = self._counter(catalog.EXPORTER_AUTH_FAILURES, AUTH_FAILURES)
         self._folded = self._counter(catalog.EXPORTER_LABELS_FOLDED, FOLDED_LABELS)
         self._dropped = self._counter(
-            catalog.EXPORTER_SERIES_DROPPED, (catalog.REQUESTS.name, catalog.ROUTE_REQUESTS.name)
+            catalog.EXPORTER_SERIES_DROPPED,
+            catalog.names((catalog.REQUESTS, catalog.ERRORS_BY_TYPE, catalog.ROUTE_REQUESTS)),
         )
         self._commit = Histogram(
             catalog.EXPORTER_COMMIT.name,
@@ -99,6 +100,10 @@ class SelfMetrics:
         self._series_limit.set(series_limit)
         self._price_book.clear()
         self._price_book.labels(price_version, price_verified).set(1)
+
+    def not_configured(self) -> None:
+        """A configuration could not be taken into use; the last one stays."""
+        self._reload_ok.set(0)
 
     def text(self, *, openmetrics: bool) -> str:
         """These metrics as text; OpenMetrics ends with `# EOF`."""

@@ -36,6 +36,11 @@ def scan(root: Node, report: Report) -> None:
     _scan(root, "", "", report)
 
 
+def is_telling(key: str) -> bool:
+    """Whether a key says that its value is a secret."""
+    return bool(_TELLING_KEY.search(key))
+
+
 def looks_random(text: str) -> bool:
     """Whether a text looks like a generated key: long, hexadecimal or mixed, and without repetition."""
     if _HEX.match(text):
@@ -67,7 +72,7 @@ def _what(text: str, key: str) -> str:
     for name, form in _KNOWN_FORMS:
         if form.search(text):
             return name
-    if _TELLING_KEY.search(key):
+    if is_telling(key):
         parts = text.split("/") if key.endswith("_file") else [text]
         if any(looks_random(part) for part in parts):
             return "a secret"

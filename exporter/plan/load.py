@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
@@ -63,4 +64,4 @@ def parse(text: str, path: Path, *, alert_names: Collection[str] | None = None) 
     check(spec, check_alert_names(alert_names), report)
     if report.problems:
         raise ConfigError(report.problems)
-    return build(spec, path)
+    return dataclasses.replace(build(spec, path), text=text)

@@ -248,6 +248,7 @@ class Plan:
     urls: Urls = Urls()
     targets: Targets = Targets()
     retention: Retention = Retention()
+    text: str = field(default="", repr=False, compare=False)  # the file as it was read, to be shown
 
     def migration(self, name: str) -> Migration | None:
         """The migration with this name."""

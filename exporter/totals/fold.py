@@ -1,8 +1,9 @@
 """The fold: what all events of the ledger add up to.
 
 Everything is an integer (calls, tokens, nano-dollars, microseconds, milli-scores) and every operation is a sum or a
-maximum, so that neither the order of events nor where a checkpoint lies can change a total. Labels were decided at
-ingest and are stored as the id of a cell; the fold never resolves anything again.
+maximum, so that neither the order of events nor where a checkpoint lies can change a total (for pairs, as far as
+`exporter.totals.pairs` says). Labels were decided at ingest and are stored as the id of a cell; the fold never resolves
+anything again. Exemplars are no totals: they point at a recent call, and are not kept over a restart.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from exporter.totals.labelsets import (
     pack,
     unpack,
 )
+from exporter.totals.pairs import Pairs
 from exporter.totals.rows import Row
 
 SPEND_BUCKET_US = 900 * 1_000_000  # every time zone's midnight falls on a quarter of an hour
@@ -42,7 +44,9 @@ class Totals:
         self.quality: dict[tuple[str, ...], Observed] = {}  # (*H, evaluator) -> scores
         self.evaluators: dict[int, str] = {}
         self.spend: dict[str, dict[int, int]] = {}  # migration -> quarter of an hour -> nano-dollars
+        self.pairs = Pairs()
         self.last_event_us: dict[str, int] = {}  # application -> newest end of a call
+        self.newest_us = 0  # newest of all: the ledger's clock
         self.events = 0
         self._dirty: set[int] = set()
 
@@ -67,6 +71,7 @@ class Totals:
         cells = self.cells
         routes = self.routes
         dirty = self._dirty
+        newest = self.newest_us
         count = 0
         for row in rows:
             (
@@ -88,7 +93,12 @@ class Totals:
                 quality,
                 evaluator,
                 unpriced,
-                *_,
+                _,
+                _,
+                _,
+                pair,
+                _,
+                trace,
             ) = row
             count += 1
             cell = cells[cell_id]
@@ -102,14 +112,17 @@ class Totals:
                 group.errors[error - 1] += 1
             if cost is not None:
                 values[2] += cost
-                bucket = at_us // SPEND_BUCKET_US
-                spend = self.spend.get(cell.key.migration)
-                if spend is None:
-                    spend = self.spend[cell.key.migration] = {}
-                spend[bucket] = spend.get(bucket, 0) + cost
+                migration = cell.key[0]
+                if migration:
+                    bucket = at_us // SPEND_BUCKET_US
+                    spend = self.spend.get(migration)
+                    if spend is None:
+                        spend = self.spend[migration] = {}
+                    spend[bucket] = spend.get(bucket, 0) + cost
                 if reported is not None:
                     values[4] += abs(reported - cost)
             elif unpriced is not None:
+                values[5] += 1
                 counts = self.unpriced[unpriced]
                 counts.values[0] += 1
                 counts.values[1] += fresh + cached + written + output + reasoning
@@ -126,8 +139,11 @@ class Totals:
             if reasoning:
                 tokens[4] += reasoning
             duration = group.duration
-            duration.counts[bisect_left(DURATION_BOUNDS, latency_us)] += 1
+            bucket = bisect_left(DURATION_BOUNDS, latency_us)
+            duration.counts[bucket] += 1
             duration.total += latency_us
+            if trace is not None:
+                group.exemplars[bucket] = (trace, latency_us, at_us)
             if first_token_us is not None:
                 _observe(self.first_token, group.key, DURATION_BOUNDS, first_token_us, now)
             if quality is not None and evaluator is not None:
@@ -138,11 +154,26 @@ class Totals:
             application = cell.key.application
             if at_us > self.last_event_us.get(application, 0):
                 self.last_event_us[application] = at_us
+                if at_us > newest:  # noqa: PLR1730 - half the time of max()
+                    newest = at_us
+            if pair is not None:
+                call = (at_us, not error, latency_us, cost, output + reasoning)
+                self.pairs.add(cell.key, pair, call, newest, now)
+        self.newest_us = newest
+        self.pairs.settle(newest, now)
         self.events += count
+
+    def forget_spend(self, before: float) -> None:
+        """Drop sums of calls that ended before a Unix time: no budget period reaches that far back."""
+        oldest = int(before) // 900
+        for spend in self.spend.values():
+            for bucket in [bucket for bucket in spend if bucket < oldest]:
+                del spend[bucket]
 
     def touch_all(self, now: float) -> None:
         """Let silence be counted from now: after a start, when nothing is known of the time before."""
-        for store in (self.cells, self.groups, self.routes, self.unpriced, self.first_token, self.quality):
+        stores = (self.cells, self.groups, self.routes, self.unpriced, self.first_token, self.quality)
+        for store in (*stores, self.pairs.ratios, self.pairs.outcomes):
             for totals in store.values():
                 totals.touched = now
 
@@ -167,6 +198,7 @@ class Totals:
     def mark(self, cell_ids: set[int]) -> None:
         """Let the next `changed` include these cells."""
         self._dirty |= cell_ids
+        self.pairs.changed = True
 
     def _pack(self, cell_ids: Iterable[int]) -> Iterator[tuple[str, str, bytes]]:
         groups: dict[GroupKey, Group] = {}
@@ -185,13 +217,16 @@ class Totals:
                     yield kind, json.dumps(labels), _encode(pack(observed.histogram))
             for migration, spend in self.spend.items():
                 yield "spend", migration, _encode(spend)
+            yield from self.pairs.packed()
             yield "last_event", "", _encode(self.last_event_us)
             yield "events", "", _encode(self.events)
 
     def restore(self, kind: str, key: str, packed: bytes) -> None:
         """Take over one row of a checkpoint; names must be known."""
         if kind == "cell":
-            self.cells[int(key)].values = msgspec.json.decode(packed, type=list[int])
+            values = msgspec.json.decode(packed, type=list[int])
+            cell = self.cells[int(key)]
+            cell.values[: len(values)] = values  # an earlier release kept fewer
         elif kind == "group":
             self.groups[GroupKey(*json.loads(key))].restore(packed)
         elif kind in ("route", "unpriced"):
@@ -207,6 +242,9 @@ class Totals:
             self.spend[key] = msgspec.json.decode(packed, type=dict[int, int])
         elif kind == "last_event":
             self.last_event_us = msgspec.json.decode(packed, type=dict[str, int])
+            self.newest_us = max(self.last_event_us.values(), default=0)
+        elif kind.startswith("pairs_"):
+            self.pairs.restore(kind, key, packed)
         elif kind == "events":
             self.events = msgspec.json.decode(packed, type=int)
 

@@ -43,6 +43,10 @@ class RouteKey(NamedTuple):
     route: str
 
 
+Exemplar = tuple[str, int, int]
+"""A traced call: its trace id, its value in the unit of the histogram's sum, and when it ended (Unix microseconds)."""
+
+
 class Histogram:
     """Counts per bucket, the last one for what lies above all bounds, and the exact sum."""
 
@@ -80,15 +84,16 @@ class Observed:
 
 
 class Group:
-    """Totals of one label set H."""
+    """Totals of one label set H; `exemplars` has the last traced call of each bucket of its duration."""
 
-    __slots__ = ("duration", "errors", "key", "tokens", "touched")
+    __slots__ = ("duration", "errors", "exemplars", "key", "tokens", "touched")
 
     def __init__(self, key: GroupKey) -> None:
         self.key = key
         self.tokens = [0] * len(TOKEN_TYPES)
         self.errors = [0] * len(ERROR_TYPES)
         self.duration = Histogram(len(DURATION_BOUNDS))
+        self.exemplars: dict[int, Exemplar] = {}
         self.touched = 0.0
 
     def restore(self, packed: bytes) -> None:
@@ -103,19 +108,23 @@ class Group:
         other.tokens = self.tokens[:]
         other.errors = self.errors[:]
         other.duration = self.duration.copy()
+        other.exemplars = self.exemplars.copy()
         other.touched = self.touched
         return other
 
 
 class Cell:
-    """Totals of one label set U; `values` are calls, errors, cost, counterfactual cost, reported difference."""
+    """Totals of one label set U.
+
+    `values` are calls, errors, cost, counterfactual cost, reported difference, calls without a price.
+    """
 
     __slots__ = ("group", "key", "touched", "values")
 
     def __init__(self, key: CellKey, group: Group) -> None:
         self.key = key
         self.group = group
-        self.values = [0, 0, 0, 0, 0]
+        self.values = [0, 0, 0, 0, 0, 0]
         self.touched = 0.0
 
     def copy(self) -> Cell:
@@ -129,13 +138,13 @@ class Cell:
 
 
 class Counts:
-    """Totals of a label set that only counts: calls (and tokens)."""
+    """Totals of a label set that only counts: calls and tokens, or as many `values` as are said."""
 
     __slots__ = ("key", "touched", "values")
 
-    def __init__(self, key: tuple[str, ...]) -> None:
+    def __init__(self, key: tuple[str, ...], values: int = 2) -> None:
         self.key = key
-        self.values = [0, 0]
+        self.values = [0] * values
         self.touched = 0.0
 
     def copy(self) -> Counts:

@@ -8,7 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 from aiohttp import web
 
+from exporter import baselines
+from exporter.baselines import Taking
+from exporter.control import Change, Control
 from exporter.money import nano_to_usd, usd_to_nano
+from exporter.web.baselines import outcome
 from exporter.web.bodies import answer, read_struct
 from exporter.web.services import ACTOR, migration_of, services
 
@@ -17,8 +21,8 @@ class BudgetChange(msgspec.Struct, forbid_unknown_fields=True):
     """`POST /cost/budget`: a limit in USD, and from which used share on people are told."""
 
     period: Literal["daily", "weekly", "monthly"]
-    limit: Annotated[float, msgspec.Meta(gt=0, le=1_000_000_000)]
-    alert_threshold: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    limit: Annotated[float, msgspec.Meta(ge=0.01, le=1_000_000_000)]
+    alert_threshold: Annotated[float, msgspec.Meta(ge=0.001, le=1)] | None = None
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
 
 
@@ -36,20 +40,14 @@ async def set_budget(request: web.Request) -> web.Response:
     wanted = await read_struct(request, BudgetChange)
     author = service.changes.author(request[ACTOR], "api", wanted.reason)
     name, period = migration.name, wanted.period
-    await service.changes.make(
-        lambda control: [
-            control.change("budget_limit", name, period, usd_to_nano(wanted.limit), author),
-            control.change(
-                "budget_alert_threshold",
-                name,
-                period,
-                control.budget_alert_threshold(name, period)
-                if wanted.alert_threshold is None
-                else wanted.alert_threshold,
-                author,
-            ),
-        ]
-    )
+
+    def decide(control: Control) -> list[Change]:
+        changes = [control.change("budget_limit", name, period, usd_to_nano(wanted.limit), author)]
+        if wanted.alert_threshold is not None:
+            changes.append(control.change("budget_alert_threshold", name, period, wanted.alert_threshold, author))
+        return changes
+
+    await service.changes.make(decide)
     return answer(
         {
             "status": "updated",
@@ -68,7 +66,14 @@ async def advance_phase(request: web.Request) -> web.Response:
     migration = migration_of(request)
     wanted = await read_struct(request, PhaseChange)
     author = service.changes.author(request[ACTOR], "api", wanted.reason)
-    (change,) = await service.changes.make(lambda control: [control.advance(migration, wanted.new_phase, author)])
+    takings: list[Taking] = []
+
+    def decide(control: Control) -> list[Change]:
+        changes, taking = baselines.advance(control, service.totals, migration, wanted.new_phase, author)
+        takings.extend([taking] if taking else [])
+        return changes
+
+    change, *_ = await service.changes.make(decide)
     now = service.clock.now()
     return answer(
         {
@@ -79,6 +84,7 @@ async def advance_phase(request: web.Request) -> web.Response:
                 "migration_deadline": datetime.fromtimestamp(migration.deadline, UTC),
                 "days_remaining": round((migration.deadline - now) / 86400, 3),
             },
+            "baselines": outcome(takings[0]) if takings else None,
             "timestamp": datetime.fromtimestamp(author.at_us / 1_000_000, UTC),
         }
     )

@@ -12,7 +12,7 @@ from exporter.ingest.pipeline import Receipt
 from exporter.money import nano_to_usd
 from exporter.web.bodies import NDJSON, answer, read
 from exporter.web.problems import problem
-from exporter.web.services import migration_of, services
+from exporter.web.services import CLIENT, migration_of, services
 
 
 async def post_events(request: web.Request) -> web.Response:
@@ -24,6 +24,8 @@ async def post_events(request: web.Request) -> web.Response:
     except RequestError as error:
         service.metrics.rejected(error.reason)
         raise
+    count = len(decoded.events) + len(decoded.rejected)
+    service.configuration.limits.events(request[CLIENT], count)
     receipt = await service.ingest.submit(decoded)
     if receipt.rejected and not receipt.accepted and not receipt.duplicates:
         return _nothing_valid(receipt)
@@ -36,6 +38,7 @@ async def track_request(request: web.Request) -> web.Response:
     migration = migration_of(request)
     body = await _read(request, ndjson=False)
     try:
+        service.configuration.limits.events(request[CLIENT], 1)
         event = decode_one(body)
     except RequestError as error:
         service.metrics.rejected(error.reason)
@@ -45,10 +48,7 @@ async def track_request(request: web.Request) -> web.Response:
     receipt = await service.ingest.submit(Decoded((event,), (0,), ()), migration.name)
     if receipt.rejected:
         return _nothing_valid(receipt)
-    stamp = event.timestamp
-    if stamp is None:
-        stamp = service.clock.now()
-    at = stamp if isinstance(stamp, datetime) else datetime.fromtimestamp(stamp, UTC)
+    at = receipt.at if receipt.at is not None else service.clock.now()
     return answer(
         {
             **_tracked(receipt),
@@ -57,7 +57,7 @@ async def track_request(request: web.Request) -> web.Response:
             "tokens": event.input_tokens + event.output_tokens,
             "latency": event.latency,
             "success": event.success,
-            "timestamp": at.astimezone(UTC),
+            "timestamp": datetime.fromtimestamp(at, UTC),
         }
     )
 
@@ -65,6 +65,7 @@ async def track_request(request: web.Request) -> web.Response:
 async def _read(request: web.Request, *, ndjson: bool) -> bytes:
     metrics = services(request).metrics
     try:
+        services(request).configuration.limits.ingest(request[CLIENT])
         return await read(request, ndjson=ndjson)
     except RequestError as error:
         metrics.rejected(error.reason or "malformed")

@@ -31,18 +31,20 @@ async def landing(request: web.Request) -> web.Response:
     service = services(request)
     parts = [_migration(service, migration) for migration in service.plan.migrations]
     metrics = request.app.router["metrics"].url_for().path
-    links = {metrics: "Metrics", "/-/healthy": "Healthy", "/-/ready": "Ready"}
-    nav = "".join(f'<a href="{path}">{title}</a>' for path, title in links.items())
+    links = {metrics: "Metrics", "/config": "Configuration", "/-/healthy": "Healthy", "/-/ready": "Ready"}
+    # Relative, so that they lead to the same place behind a proxy that adds a prefix.
+    nav = "".join(f'<a href="{path[1:]}">{title}</a>' for path, title in links.items())
+    external = service.plan.urls.external or f"{request.scheme}://{request.headers.get('Host', 'localhost')}"
     html = (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>LLM migration exporter</title><style>{_STYLE}</style>"
         f"<h1>LLM migration exporter <small>{escape(__version__)}</small></h1>"
         f"<p>Counts, prices and publishes model calls for Prometheus.</p><nav>{nav}</nav>{''.join(parts)}"
         "<h2>Push an event</h2><pre>curl -H 'Content-Type: application/json' "
-        f"{escape(str(request.url.origin()))}/api/v1/events -d "
+        f"{escape(external)}/api/v1/events -d "
         """'{"model":"gpt-4.1","input_tokens":1200,"output_tokens":300,"latency":2.1,"success":true}'</pre></html>"""
     )
-    return web.Response(text=html, content_type="text/html")
+    return web.Response(body=html.encode(errors="replace"), content_type="text/html", charset="utf-8")
 
 
 def _migration(service: Services, migration: Migration) -> str:
@@ -86,5 +88,5 @@ async def healthy(request: web.Request) -> web.Response:
 
 
 async def ready(_: web.Request) -> web.Response:
-    """`GET /-/ready`: the socket opens only when the ledger is replayed, so an answer is a yes."""
+    """`GET /-/ready`: nobody listens before the ledger is replayed, so an answer is a yes."""
     return web.Response(text="The exporter is ready.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -21,9 +22,11 @@ PROBLEM = "application/problem+json"
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object) -> web.Response:
     """An error answer; `members` extend the object."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **members}
-    return web.Response(
-        status=status, body=msgspec.json.encode(body), content_type=PROBLEM, headers=dict(headers or {})
-    )
+    try:
+        encoded = msgspec.json.encode(body)
+    except UnicodeEncodeError:  # a detail that repeats bytes of the request that are no text
+        encoded = json.dumps(body).encode()
+    return web.Response(status=status, body=encoded, content_type=PROBLEM, headers=dict(headers or {}))
 
 
 @web.middleware
@@ -33,7 +36,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except RequestError as error:
         extra: dict[str, Any] = {"reason": error.reason} if error.reason else {}
-        return problem(error.status, str(error), **extra)
+        headers = {"WWW-Authenticate": 'Bearer realm="llm-migration-exporter"'} if error.status == 401 else {}
+        return problem(error.status, str(error), headers=headers | error.headers, **extra)
     except Overloaded as error:
         return problem(429, str(error), headers={"Retry-After": f"{error.retry_after:.0f}"}, reason="queue_full")
     except LedgerError as error:

@@ -55,8 +55,12 @@ def _burst(call: Callable[[], None]) -> float:
 def _span() -> Callable[[], None] | None:
     """A call that makes a span as an application would, exported to nowhere; None without the library."""
     try:
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+        from opentelemetry.sdk.trace import TracerProvider  # type: ignore[import-not-found]
+        from opentelemetry.sdk.trace.export import (  # type: ignore[import-not-found]
+            BatchSpanProcessor,
+            SpanExporter,
+            SpanExportResult,
+        )
     except ImportError:
         return None
 

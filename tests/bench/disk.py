@@ -2,56 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-import time
+from pathlib import Path
 
-from exporter.ledger.store import Store
+from exporter.events import decode
 from exporter.plan.load import load
-from exporter.runtime import LEDGER_FILE
-from tests.bench import ledgers, machine
+from exporter.runtime import LEDGER_FILE, Exporter
+from exporter.settings import Settings
+from tests.bench import machine
 from tests.bench.results import Result
+from tests.bench.traffic import Traffic
 
-_GROUP = 1000
+_BATCH = 1000
 
 
 def measure(*, quick: bool) -> list[Result]:
-    """Bytes; random ids in groups of 1,000, so that pages are as full as they become."""
+    """Bytes; random ids in batches of 1,000, so that pages are as full as they become."""
     count = 50_000 if quick else 300_000
     with machine.folder() as folder:
-        filling = ledgers.Filling(load(machine.CONFIG), ledgers.events())
-        empty = _size(folder, filling, "empty", 0)
-        size = _size(folder, filling, "full", count)
-        detail = _tables(folder / "full" / LEDGER_FILE, count)
+        empty = asyncio.run(_size(folder / "empty", _BATCH))
+        full = asyncio.run(_size(folder / "full", count + _BATCH))
+        note = _tables(folder / "full" / LEDGER_FILE, count)
     return [
         Result(
             "bytes on disk an event",
-            (size - empty) / count,
+            (full - empty) / count,
             "bytes",
             floor=130,
             goal=70,
-            note=detail,
+            note=note,
             better="lower",
             judged="value",
         )
     ]
 
 
-def _size(folder: machine.Path, filling: ledgers.Filling, name: str, count: int) -> int:
-    (folder / name).mkdir()
-    path = folder / name / LEDGER_FILE
-    store = Store(path)
-    now_us = round(time.time() * 1_000_000)
-    for first in range(0, count, _GROUP):
-        rows = filling.rows(_GROUP, now_us + first * 1000, 1000)
-        with store.transaction():
-            store.add_rows(rows, first + 1)
-            store.add_ids((row[0] for row in rows if row[0] is not None), int(time.time() // 86400))
-    store.close()
-    return path.stat().st_size
+async def _size(data: Path, count: int) -> int:
+    """The size of the ledger after so many events and an orderly end."""
+    exporter = Exporter(load(machine.CONFIG), Settings(data, ()))
+    services = await exporter.start()
+    traffic = Traffic()
+    for _ in range(count // _BATCH):
+        body = b"\n".join(traffic.lines(_BATCH))
+        receipt = await services.ingest.submit(decode(body, ndjson=True, max_events=_BATCH))
+        if receipt.accepted != _BATCH:
+            raise AssertionError(f"{_BATCH} new events were sent, {receipt.accepted} were counted")
+    await exporter.stop()
+    return sum(path.stat().st_size for path in data.iterdir())
 
 
-def _tables(path: machine.Path, count: int) -> str:
-    """Where the bytes are, where SQLite can tell."""
+def _tables(path: Path, count: int) -> str:
+    """Where the bytes are, when SQLite was built so that it can tell."""
     connection = sqlite3.connect(path)
     try:
         sizes = connection.execute("SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC").fetchall()

@@ -16,7 +16,8 @@ from aiohttp import web
 
 from exporter import log
 from exporter.plan.load import load
-from exporter.runtime import Exporter, Settings
+from exporter.runtime import Exporter
+from exporter.settings import Settings
 from exporter.web.app import create_app
 from tests.bench.machine import CONFIG
 

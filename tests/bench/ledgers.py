@@ -23,7 +23,6 @@ from tests.bench.traffic import Traffic
 
 _TEMPLATES = 5000
 _SPREAD_US = 20 * 86_400 * 1_000_000
-_ID_BYTES = 16
 
 
 class _Kept:
@@ -58,15 +57,16 @@ class Filling:
             plan,
             PriceBook.load(),
             names,
-            kept,
+            kept,  # type: ignore[arg-type]
             self.totals,
             SystemClock(),
-            _Silent(),  # type: ignore[arg-type]
+            _Silent(),
         )
         for start in range(0, len(events), 1000):
             part = events[start : start + 1000]
             asyncio.run(ingest.submit(Decoded(part, range(len(part)), ())))
-        self.templates = [tuple(row[2:]) for row in kept.rows]
+        self._id_bytes = len(kept.rows[0].id_hash or b"")
+        self._templates = [tuple(row[2:]) for row in kept.rows]
 
     def _new(self, name: Name) -> None:
         self.names.append(name)
@@ -74,12 +74,13 @@ class Filling:
 
     def rows(self, count: int, first_us: int, step_us: int) -> list[Row]:
         """Rows at even distances in time, with random ids."""
-        random = os.urandom(_ID_BYTES * count)
-        templates = self.templates
+        width = self._id_bytes
+        random = os.urandom(width * count)
+        templates = self._templates
         size = len(templates)
         make: Callable[[tuple[object, ...]], Row] = Row._make
         return [
-            make((random[i * _ID_BYTES : (i + 1) * _ID_BYTES], first_us + i * step_us, *templates[i % size]))
+            make((random[i * width : (i + 1) * width], first_us + i * step_us, *templates[i % size]))
             for i in range(count)
         ]
 
@@ -110,7 +111,7 @@ def build(folder: Path, filling: Filling, count: int, *, tail: int = 0, chunk: i
         rows = filling.rows(size, now_us - (count - first) * step_us, step_us)
         with store.transaction():
             store.add_rows(rows, first + 1)
-            store.add_ids((row[0] for row in rows if row[0] is not None), int(time.time() // 86400))
+            store.ids.add([row[0] for row in rows if row[0] is not None], int(time.time() // 86400))
         if first < count - tail:
             filling.totals.apply(rows, 0.0)
         if first + size == count - tail:

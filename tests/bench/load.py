@@ -5,6 +5,7 @@ Closed loop: a connection sends its next request when its last one was answered.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import select
@@ -48,10 +49,8 @@ class _Connection:
 
     def send(self) -> bool:
         """Send what the socket takes; whether all is sent."""
-        try:
+        with contextlib.suppress(BlockingIOError):
             self.unsent = self.unsent[self.socket.send(self.unsent) :]
-        except BlockingIOError:
-            pass
         return not self.unsent
 
     def receive(self) -> tuple[int, bytes] | None:

@@ -75,8 +75,8 @@ class Server:
     def wait(self, path: str, seconds: float = 60) -> float:
         """Seconds from the start of the process until `path` answers 200."""
         while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
                 connection.request("GET", path)
                 if connection.getresponse().status == 200:
                     return time.perf_counter() - self._begun
@@ -127,6 +127,35 @@ class Server:
             self.kill()
 
 
+class Neighbours:
+    """What others than one server used of its core, since this was made.
+
+    It does not cancel out in a ratio: a server with one thread loses half of a shared core, one with two threads less.
+    """
+
+    LIMIT = 0.15  # a round in which others had more than this is set aside, whatever it measured
+
+    def __init__(self, server: Server, core: int) -> None:
+        self._server = server
+        self._core = core
+        self._wall = time.perf_counter()
+        self._before = self._foreign()
+
+    def share(self) -> float:
+        """0..1; 0 where the system does not tell."""
+        used = self._foreign() - self._before
+        return max(0.0, used / (time.perf_counter() - self._wall)) if used == used else 0.0
+
+    def _foreign(self) -> float:
+        try:
+            lines = Path("/proc/stat").read_text().splitlines()
+        except OSError:
+            return float("nan")
+        fields = next(line.split()[1:] for line in lines if line.startswith(f"cpu{self._core} "))
+        user, nice, system, _, _, irq, softirq, steal = map(int, fields[:8])
+        return (user + nice + system + irq + softirq + steal) / _TICK - self._server.cpu()
+
+
 def exporter(data: Path, core: int | None, config: Path = CONFIG) -> Server:
     """The exporter as people run it, over a storage folder."""
     port = free_port()
@@ -137,6 +166,12 @@ def exporter(data: Path, core: int | None, config: Path = CONFIG) -> Server:
         data.with_suffix(".log"),
         core,
     )
+
+
+def baseline(kind: str, core: int | None, log: Path, *arguments: str) -> Server:
+    """One of the servers to compare with."""
+    port = free_port()
+    return Server(["tests.bench.servers", kind, str(port), *arguments], port, log, core)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ def measure(*, quick: bool) -> list[Result]:
         with machine.running(machine.exporter(folder / "data", machine.cores()[0])) as exporter:
             started = exporter.memory()
             traffic = Traffic()
+            count = 0
             for _ in range(5):
                 body = b"\n".join(traffic.lines(1000))
                 load.run(exporter.port, [load.post("/api/v1/events", body, "application/x-ndjson")], connections=1)

@@ -70,7 +70,16 @@ def _cells(count: int) -> list[Cell]:
 
 
 def _usage(cells: list[Cell]) -> Usage:
-    return Usage(cells=[cell.copy() for cell in cells], groups=(), routes=(), unpriced=(), first_token=(), quality=())
+    return Usage(
+        cells=[cell.copy() for cell in cells],
+        groups=(),
+        routes=(),
+        unpriced=(),
+        first_token=(),
+        quality=(),
+        pair_ratios=(),
+        pairs=(),
+    )
 
 
 def _whole(renderer: Renderer, cells: list[Cell]) -> bytes:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 
+class UnmeasurableError(Exception):
+    """The machine was too busy with other things for a figure that means anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """One line of the table.

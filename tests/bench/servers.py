@@ -61,7 +61,7 @@ class Naive:
         cached = int(str(event.get("cached_input_tokens", 0)))
         rate_in, rate_out = PRICES[model]
         cost = (tokens_in * rate_in + tokens_out * rate_out) / 1e6
-        row = (event["id"], event["timestamp"], model, application, category, event["endpoint"])
+        row: tuple[object, ...] = (event["id"], event["timestamp"], model, application, category, event["endpoint"])
         row += (tokens_in, tokens_out, cached, event["latency"], event["success"], event.get("error_type"), cost)
         if not self._connection.execute(INSERT, row).rowcount:
             return False

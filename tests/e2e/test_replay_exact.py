@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
 import signal
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.configs import SHIPPED
-from tests.processes import ExporterProcess, exporter
+from tests.processes import ExporterProcess, exporter, wait_for
 from tests.testdata import dataset
 
 TRACE = "azure-llm-inference-2023-conv.csv"
@@ -22,8 +23,9 @@ TRACE = "azure-llm-inference-2023-conv.csv"
 PRICES = {"gpt-4": ("30", "60"), "gpt-4.1": ("2", "8"), "gpt-4.5-preview": ("75", "150")}
 
 
-def replay(running: ExporterProcess, trace: Path, model: str) -> subprocess.Popen[str]:
+def replay(running: ExporterProcess, trace: Path, model: str, batch: int = 1000) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "exporter", "replay", str(trace), "--url", running.url, "--model", model]
+    command += ["--batch", str(batch)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -69,22 +71,21 @@ def test_a_trace_is_counted_to_the_token_and_the_nano_dollar(tmp_path: Path) -> 
 @pytest.mark.slow
 def test_killing_the_exporter_at_random_moments_changes_no_total(tmp_path: Path) -> None:
     trace = dataset(TRACE)
-    seed = time.time_ns()
-    print("seed", seed)
+    seed = int(os.environ.get("LLM_MIGRATION_SEED") or time.time_ns())
+    print(f"LLM_MIGRATION_SEED={seed} repeats this")
     chance = random.Random(seed)
     running = ExporterProcess(tmp_path, SHIPPED)
     running.start()
-    sending = replay(running, trace, "gpt-4")
-    kills = 0
-    while kills < 3:
-        time.sleep(chance.uniform(0.05, 0.35))
-        if sending.poll() is not None:  # it got through: begin again, most of it is duplicates by now
-            finish(sending)
-            sending = replay(running, trace, "gpt-4")
-            continue
+    sending = replay(running, trace, "gpt-4", batch=20)  # slow enough to be hit in the middle
+    for moment in sorted(chance.sample(range(500, 17_000), 3)):
+        # Killed in the middle of the trace: so many of its calls have been counted, and not all of them.
+        wait_for(
+            lambda moment=moment: running.total("llm_requests_total", model="gpt-4") >= moment, "calls are counted"
+        )
         running.end(signal.SIGKILL)
-        kills += 1
+        assert sending.poll() is None
         running.start()
+        assert running.total("llm_requests_total", model="gpt-4") < 19_366
     finish(sending)
     finish(replay(running, trace, "gpt-4"))
 

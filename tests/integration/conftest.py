@@ -35,7 +35,9 @@ class Running:
     async def start(self) -> None:
         self.exporter = Exporter(self.plan, Settings(self.folder, ()), self.clock)
         self.services = await self.exporter.start()
-        self.client: TestClient[Any, Any] = TestClient(TestServer(create_app(self.services)))
+        server = TestServer(create_app(self.services))
+        await server.start_server(auto_decompress=False)
+        self.client: TestClient[Any, Any] = TestClient(server)
         await self.client.start_server()
 
     async def stop(self) -> None:

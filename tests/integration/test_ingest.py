@@ -347,6 +347,67 @@ async def test_a_body_that_ends_in_the_middle_leaves_the_exporter_well(running: 
     assert (await running.push(event()))["accepted"] == 1
 
 
+async def test_a_gzip_body_that_was_cut_off_is_refused_whole(running: Running) -> None:
+    whole = gzip.compress(b"\n".join([json.dumps(event()).encode()] * 1000))
+    headers = {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"}
+    for body in (whole[:-8], whole[: len(whole) // 2]):
+        async with running.client.post("/api/v1/events", data=body, headers=headers) as answer:
+            assert answer.status == 400
+    assert await running.total("llm_requests_total") == 0
+    members = whole + gzip.compress(b"\n") + whole
+    async with running.client.post("/api/v1/events", data=members, headers=headers) as answer:
+        assert (await answer.json())["accepted"] == 2000
+
+
+async def test_millions_of_tiny_items_are_refused_before_they_become_objects(running: Running) -> None:
+    body = gzip.compress(b"[" + b"0," * 4_000_000 + b"0]")
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    async with running.client.post("/api/v1/events", data=body, headers=headers) as answer:
+        assert answer.status == 413
+
+
+async def test_a_refusal_does_not_repeat_what_is_too_long_to_read(running: Running) -> None:
+    body = await running.push(event(**{"x" * 1_000_000: 1}), status=422)
+
+    assert len(json.dumps(body)) < 2000
+
+
+@pytest.mark.parametrize(
+    ("path", "header", "status"),
+    [
+        ("/api/v1/events", b"Content-Encoding: \xff", 415),
+        ("/api/v1/events", b"Origin: http://\xff", 403),
+        ("/api/v1/events", b"Origin: http://[", 403),
+        ("/api/v1/events", b"Authorization: Bearer \xff", 200),
+        ("/", b"X-Odd: \xff", 200),
+    ],
+)
+async def test_bytes_in_headers_that_are_no_text_do_not_make_the_exporter_fail(
+    running: Running, path: str, header: bytes, status: int
+) -> None:
+    body = json.dumps(event()).encode()
+    method = b"GET" if path == "/" else b"POST"
+    head = [method + b" " + path.encode() + b" HTTP/1.1", b"Host: localhost", b"Connection: close", header]
+    if method == b"POST":
+        head += [b"Content-Type: application/json", b"Content-Length: " + str(len(body)).encode()]
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.client.port)
+    writer.write(b"\r\n".join(head) + b"\r\n\r\n" + (body if method == b"POST" else b""))
+    answer = await reader.read()
+    writer.close()
+
+    assert int(answer.split()[1]) == status, answer
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "", "x:99999", "192.0.2.1:10410"])
+@pytest.mark.parametrize("path", ["/metrics", "/", "/api/v1/events"])
+async def test_without_tokens_only_names_of_loopback_are_answered(running: Running, host: str, path: str) -> None:
+    method = "POST" if path.startswith("/api") else "GET"
+    headers = {"Host": host, "Origin": f"http://{host}"}
+    async with running.client.request(method, path, json=[event()], headers=headers) as answer:
+        assert answer.status == 403
+    assert await running.total("llm_requests_total") == 0
+
+
 async def test_a_call_too_dear_to_be_true_is_refused(running: Running) -> None:
     body = await running.push(event(model="gpt-4.5-preview", output_tokens=2**53 - 1), status=422)
 

@@ -11,13 +11,20 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter import catalog
 from exporter.plan.model import Plan
-from tests.integration.conftest import SCRAPER, Running, event
+from tests.integration.conftest import NOW, SCRAPER, Running, event
 from tests.programs import program
 
-# One call that touches every metric that calls can touch.
+# One call that touches every metric that a call can touch, and one that makes a pair with it.
 EVERYTHING = event(
-    time_to_first_token=0.2, quality_score=0.9, evaluator="judge", endpoint="/chat", cost_usd=0.01, success=True
+    time_to_first_token=0.2,
+    quality_score=0.9,
+    evaluator="judge",
+    endpoint="/chat",
+    cost_usd=0.01,
+    pair_id="p",
+    trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
 )
+OTHER_HALF = event(model="gpt-4o", pair_id="p", latency=1)
 UNKNOWN = event(model="mystery", success=False, error_type="timeout")
 
 
@@ -26,8 +33,15 @@ async def text(running: Running, **headers: str) -> str:
         return await answer.text()
 
 
+async def push_everything(running: Running) -> None:
+    """What gives every metric a label set."""
+    await running.push(EVERYTHING, OTHER_HALF, UNKNOWN, *[event(model="gpt-4o")] * 20)
+    async with running.client.post(f"{running.api}/baselines") as answer:
+        assert (await answer.json())["taken"] == ["gpt-4o"]
+
+
 async def test_every_metric_of_the_catalogue_is_on_the_page_with_its_labels(running: Running) -> None:
-    await running.push(EVERYTHING, UNKNOWN)
+    await push_everything(running)
     page = await running.page()
     known = catalog.sample_labels()
 
@@ -39,14 +53,14 @@ async def test_every_metric_of_the_catalogue_is_on_the_page_with_its_labels(runn
 
 
 async def test_nothing_is_on_the_page_that_the_catalogue_does_not_have(running: Running) -> None:
-    await running.push(EVERYTHING, UNKNOWN)
+    await running.push(EVERYTHING, OTHER_HALF, UNKNOWN)
     foreign = ("process_", "python_")
 
     assert {name for name in await running.page() if not name.startswith(foreign)} <= catalog.sample_labels().keys()
 
 
 async def test_promtool_finds_nothing_to_say(running: Running) -> None:
-    await running.push(EVERYTHING, UNKNOWN)
+    await running.push(EVERYTHING, OTHER_HALF, UNKNOWN)
     page = await text(running)
     checked = subprocess.run(
         [program("promtool"), "check", "metrics"], input=page, capture_output=True, text=True, check=False
@@ -56,7 +70,7 @@ async def test_promtool_finds_nothing_to_say(running: Running) -> None:
 
 
 async def test_both_formats_have_the_same_samples(running: Running) -> None:
-    await running.push(EVERYTHING, UNKNOWN)
+    await running.push(EVERYTHING, OTHER_HALF, UNKNOWN)
     plain = parse_text(await text(running))
     openmetrics = parse_openmetrics(await text(running, Accept="application/openmetrics-text; version=1.0.0"))
 
@@ -69,6 +83,30 @@ async def test_both_formats_have_the_same_samples(running: Running) -> None:
         }
 
     assert usage(plain) == usage(openmetrics)
+
+
+async def test_openmetrics_leads_from_a_bucket_to_a_trace(running: Running) -> None:
+    def traces(page: str) -> list[tuple[str, str, float, float]]:
+        return [
+            (sample.labels["model"], sample.labels["le"], sample.exemplar.value, float(sample.exemplar.timestamp))
+            for family in parse_openmetrics(page)
+            for sample in family.samples
+            if sample.exemplar and sample.exemplar.labels == {"trace_id": trace}
+        ]
+
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    openmetrics = {"Accept": "application/openmetrics-text; version=1.0.0"}
+    await text(running, **openmetrics, **SCRAPER)  # what comes after it is a birth
+    await running.push(EVERYTHING, event(latency=1.25), event(latency=400, trace_id=trace, timestamp=NOW - 60))
+    expected = [("gpt-4.1", "2.0", 1.5, NOW), ("gpt-4.1", "+Inf", 400, NOW - 60)]
+
+    assert traces(await text(running, **openmetrics)) == expected
+    assert trace not in await text(running)
+    assert traces(await text(running, **openmetrics, **SCRAPER)) == []  # no trace of a call that is not counted yet
+    running.clock.advance(151)
+    assert traces(await text(running, **openmetrics, **SCRAPER)) == expected
+    await running.push(event(latency=1.75, trace_id=trace))
+    assert traces(await text(running, **openmetrics, **SCRAPER))[0] == ("gpt-4.1", "2.0", 1.75, NOW + 151)
 
 
 async def test_compression_is_used_when_it_is_accepted(running: Running) -> None:
@@ -112,7 +150,7 @@ async def test_planned_label_sets_are_there_from_the_start_at_zero(running: Runn
 
 
 async def test_after_a_restart_a_scraper_sees_what_the_ledger_holds(running: Running) -> None:
-    await running.push(EVERYTHING, UNKNOWN)
+    await push_everything(running)
     before = await running.page()
     await running.restart()
 
@@ -165,7 +203,7 @@ async def test_pages_for_people_and_probes(running: Running, path: str) -> None:
 
 async def test_a_golden_page(running: Running, golden: Callable[[str, str], None]) -> None:
     """The usage part of the page for a fixed stream of calls, read by a person before it is committed."""
-    await running.push(EVERYTHING, UNKNOWN, event(model="gpt-4", id="a"), event(model="gpt-4", id="a"))
+    await running.push(EVERYTHING, OTHER_HALF, UNKNOWN, event(model="gpt-4", id="a"), event(model="gpt-4", id="a"))
     kept = [
         line
         for line in (await text(running)).splitlines()

@@ -5,8 +5,9 @@ import dataclasses
 import msgspec
 import pytest
 
-from exporter.control import Author, Change, Control
+from exporter.control import Author, Change, Control, seal
 from exporter.errors import LedgerError, RequestError, UserError
+from exporter.plan.model import Budgets
 from tests.plans import migration, plan
 
 BY = Author("alice", "api", 5_000_000)
@@ -113,7 +114,7 @@ def test_a_log_that_other_hands_touched_is_recognised(damage: str) -> None:
     sealed = first.next(first.from_file(plan(), 1_000_000))
     if damage == "edit":
         change = msgspec.structs.replace(sealed[1].change, after=1)
-        sealed[1] = msgspec.structs.replace(sealed[1], change=change)
+        sealed[1] = msgspec.structs.replace(sealed[1], text=msgspec.json.encode(change).decode())
     elif damage == "drop":
         del sealed[1]
     else:
@@ -125,3 +126,21 @@ def test_a_log_that_other_hands_touched_is_recognised(damage: str) -> None:
 
     with pytest.raises(LedgerError, match="audit log is broken"):
         read_back()
+
+
+def test_a_later_release_may_know_more_of_a_change() -> None:
+    control = Control()
+    change = Change(1, "a", "api", "hold", "m", "", None, True)
+    text = msgspec.json.encode({**msgspec.to_builtins(change), "address": "192.0.2.1"}).decode()
+
+    control.apply(seal(1, text, control.last_seal))
+
+    assert control.held("m")
+
+
+def test_the_alert_threshold_of_the_file_holds_for_every_period() -> None:
+    limited = dataclasses.replace(migration(), budgets=Budgets({"daily": 10**9}, alert_threshold=0.5))
+    control = Control()
+    apply(control, control.from_file(plan(limited), 1))
+
+    assert control.budget_alert_threshold("gpt4-migration", "weekly") == 0.5

@@ -9,6 +9,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 from exporter import catalog
 from exporter.metrics.families import Family
@@ -32,6 +33,9 @@ def pages(draw: st.DrawFn) -> list[Family]:
 
     buckets = len(catalog.DURATION_BUCKETS) + 1
     histograms = st.builds(histogram, st.lists(count, min_size=buckets, max_size=buckets), count)
+    durations = draw(st.dictionaries(st.tuples(*[label] * 4), histograms, max_size=3))
+    trace = st.tuples(st.from_regex(r"\A[0-9a-f]{1,32}\Z"), st.integers(0, 10**13), st.integers(10**15, 2 * 10**15))
+    traces = st.dictionaries(st.integers(0, buckets - 1), trace, max_size=3)
     return [
         Family(catalog.REQUESTS, rows(5, count)),
         Family(catalog.COST, rows(5, st.floats(0, 1e12))),
@@ -39,8 +43,9 @@ def pages(draw: st.DrawFn) -> list[Family]:
         Family(catalog.EXPORTER_QUEUE, [((), draw(count))]),
         Family(
             catalog.DURATION,
-            histograms=list(draw(st.dictionaries(st.tuples(*[label] * 4), histograms, max_size=3)).items()),
+            histograms=list(durations.items()),
             scale=1_000_000,
+            exemplars={labels: draw(traces) for labels in durations},
         ),
     ]
 
@@ -62,9 +67,13 @@ class Oracle(Collector):
             for labels, values in family.histograms:
                 running = 0
                 buckets = []
-                for bound, counted in zip([*metric.buckets, float("inf")], values.counts, strict=True):
+                for place, (bound, counted) in enumerate(
+                    zip([*metric.buckets, float("inf")], values.counts, strict=True)
+                ):
                     running += counted
-                    buckets.append((repr(float(bound)) if bound != float("inf") else "+Inf", float(running)))
+                    found = family.exemplars.get(labels, {}).get(place)
+                    exemplar = found and Exemplar({"trace_id": found[0]}, found[1] / 1e6, found[2] / 1e6)
+                    buckets.append((repr(float(bound)) if bound != float("inf") else "+Inf", float(running), exemplar))
                 made.add_metric(labels, buckets, values.total / family.scale)
             return made
         kind = CounterMetricFamily if metric.type == "counter" else GaugeMetricFamily
@@ -72,6 +81,15 @@ class Oracle(Collector):
         for labels, value in family.rows:
             scalar.add_metric(labels, float(value))
         return scalar
+
+
+def exemplars(page: str) -> dict[tuple[str, frozenset[tuple[str, str]]], object]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.exemplar
+        for family in parse_openmetrics(page)
+        for sample in family.samples
+        if sample.exemplar
+    }
 
 
 def samples(parsed: object) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -92,6 +110,7 @@ def test_both_formats_say_what_prometheus_client_says(families: list[Family]) ->
     assert samples(parse_text(text)) == samples(parse_text(generate_latest(registry).decode()))
     assert samples(parse_openmetrics(openmetrics)) == samples(parse_openmetrics(openmetrics_page(registry).decode()))
     assert samples(parse_text(text)) == samples(parse_openmetrics(openmetrics))
+    assert exemplars(openmetrics) == exemplars(openmetrics_page(registry).decode())
 
 
 def test_kept_texts_do_not_outlive_their_label_sets() -> None:
