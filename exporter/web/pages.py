@@ -23,6 +23,7 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}
 .bar{background:#8883;border-radius:.3rem;height:.8rem;overflow:hidden}
 .bar i{display:block;height:100%;background:var(--good)}
 nav a{margin-right:1.2rem}small{opacity:.7}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}
 """
 
 
