@@ -88,6 +88,31 @@ def folded(*parts: list[Row]) -> Totals:
     return totals
 
 
+def after_checkpoints(
+    live: Totals, restored: Totals, names: list[Name], events: list[Row], cuts: tuple[int, int]
+) -> Totals:
+    """Fold events into `live` through a real ledger with checkpoints at the cuts; give what a restart makes of it."""
+    with TemporaryDirectory() as folder:
+        store = Store(Path(folder) / "ledger.sqlite")
+        with store.transaction():
+            store.add_names(names)
+        place = 0
+        for cut in sorted((*cuts, len(events))):
+            part = events[place:cut]
+            with store.transaction():
+                store.add_rows(part, place + 1)
+            live.apply(part, 0.0)
+            place += len(part)
+            if cut < len(events):
+                with store.transaction():
+                    store.save_checkpoint(live.changed()[1], place)
+        for kind, key, packed in store.checkpoint():
+            restored.restore(kind, key, packed)
+        restored.apply(store.rows_after(store.checkpoint_seq()), 0.0)
+        store.close()
+    return restored
+
+
 @given(batches, st.randoms())
 def test_the_order_of_events_does_not_matter(events: list[Row], random: object) -> None:
     shuffled = events[:]
@@ -105,25 +130,7 @@ def test_how_events_are_batched_does_not_matter(events: list[Row], cut: int) -> 
 @given(batches, st.integers(0, 30), st.integers(0, 30))
 def test_a_checkpoint_and_what_came_after_it_give_the_live_totals(events: list[Row], first: int, second: int) -> None:
     live = empty()
-    with TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "ledger.sqlite")
-        with store.transaction():
-            store.add_names(NAMES)
-        place = 0
-        for cut in sorted((first, second, len(events))):
-            part = events[place:cut]
-            with store.transaction():
-                store.add_rows(part, place + 1)
-            live.apply(part, 0.0)
-            place += len(part)
-            if cut < len(events):
-                with store.transaction():
-                    store.save_checkpoint(live.changed()[1], place)
-        restored = empty()
-        for kind, key, packed in store.checkpoint():
-            restored.restore(kind, key, packed)
-        restored.apply(store.rows_after(store.checkpoint_seq()), 0.0)
-        store.close()
+    restored = after_checkpoints(live, empty(), NAMES, events, (first, second))
 
     assert state(restored) == state(live)
 

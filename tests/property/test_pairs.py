@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from fractions import Fraction
-from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.catalog import PAIR_OUTCOMES, PAIR_RATIO_BUCKETS
-from exporter.ledger.store import Name, Store
+from exporter.ledger.store import Name
 from exporter.totals import Row, Totals, pairs
+from tests.property.test_fold import after_checkpoints
 
 SOURCE, TARGET, SHADOW, OTHER, ELSEWHERE = 1, 2, 3, 4, 5
 NAMES = [
@@ -189,25 +188,7 @@ def test_how_events_are_batched_does_not_matter(events: list[Row], first: int, s
 @given(rows(5 * HOUR), st.integers(0, 25), st.integers(0, 25))
 def test_a_checkpoint_and_what_came_after_it_give_the_live_pairs(events: list[Row], first: int, second: int) -> None:
     live = empty()
-    with TemporaryDirectory() as folder:
-        store = Store(Path(folder) / "ledger.sqlite")
-        with store.transaction():
-            store.add_names(NAMES)
-        place = 0
-        for cut in sorted((first, second, len(events))):
-            part = events[place:cut]
-            with store.transaction():
-                store.add_rows(part, place + 1)
-            live.apply(part, 0.0)
-            place += len(part)
-            if cut < len(events):
-                with store.transaction():
-                    store.save_checkpoint(live.changed()[1], place)
-        restored = empty()
-        for kind, key, packed in store.checkpoint():
-            restored.restore(kind, key, packed)
-        restored.apply(store.rows_after(store.checkpoint_seq()), 0.0)
-        store.close()
+    restored = after_checkpoints(live, empty(), NAMES, events, (first, second))
 
     assert state(restored) == state(live)
     assert restored.newest_us == live.newest_us

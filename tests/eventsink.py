@@ -96,9 +96,3 @@ class Sink:
             server.shutdown()
             thread.join()
             server.server_close()
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
