@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -79,6 +80,7 @@ _RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _PATH = re.compile(r" - at `\$(?:\[(?:\d+|\.\.\.)\])?\.?([^`]*)`\Z")
 _LINE = re.compile(rb"[^\n]*[^\s][^\n]*")
 _COMMAS = 64  # more than twice the commas of the largest event
+_SUGGESTIONS = 20  # rejections of a request that are worth the search for a near name
 _SHOWN = 200  # characters of a message: it may repeat a name that the body made up
 _QUOTED = re.compile(r"field `([^`]*)`")
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -149,7 +151,7 @@ def _decode_items(items: Sequence[bytes | msgspec.Raw]) -> Decoded:
         try:
             events.append(_EVENT.decode(item))
         except msgspec.ValidationError as error:
-            rejected.append(_rejection(index, error))
+            rejected.append(_rejection(index, error, suggest=len(rejected) < _SUGGESTIONS))
         except _UNREADABLE as error:
             rejected.append(Rejection(index, "", "malformed", _sentence(error)))
         else:
@@ -192,7 +194,7 @@ def _sentence(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)[:_SHOWN]
 
 
-def _rejection(index: int, error: msgspec.ValidationError) -> Rejection:
+def _rejection(index: int, error: msgspec.ValidationError, *, suggest: bool = True) -> Rejection:
     text = str(error)
     path = _PATH.search(text)
     field = path[1] if path else ""
@@ -210,4 +212,7 @@ def _rejection(index: int, error: msgspec.ValidationError) -> Rejection:
     named = _QUOTED.search(message)
     if named and reason in ("missing_field", "unknown_field"):
         field = named[1]
+        if reason == "unknown_field" and suggest:
+            for near in get_close_matches(field[:_SHOWN], Event.__struct_fields__, n=1):
+                message = f"{message}; did you mean `{near}`?"
     return Rejection(index, field[:_SHOWN], reason, message[:_SHOWN])

@@ -294,4 +294,6 @@ def _bind(addresses: Iterable[tuple[str, int]]) -> Iterable[socket.socket]:
             bound.bind((host, port))  # taken at once; it listens when the ledger is replayed
             yield bound
         except OSError as error:
-            raise UserError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+            raise UserError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another with --web.listen-address"
+            ) from error

@@ -69,6 +69,10 @@ def main() -> None:
     except UserError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # a file or folder that cannot be read or written, wherever it was named
+        where = f"{error.filename}: " if error.filename is not None else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        sys.exit(1)
     except ExporterError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)

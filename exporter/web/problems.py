@@ -17,6 +17,10 @@ from exporter.errors import LedgerError, Overloaded, RequestError
 log = structlog.get_logger("web")
 
 PROBLEM = "application/problem+json"
+_DETAILS = {
+    404: "nothing is at this path; events go to POST /api/v1/events, and GET / says what else there is",
+    405: "this path does not take this method; the header Allow names those that it takes",
+}
 
 
 def problem(status: int, detail: str, *, headers: Mapping[str, str] | None = None, **members: object) -> web.Response:
@@ -49,7 +53,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
         if error.status < 400:
             raise
         headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return problem(error.status, error.reason, headers=headers)
+        detail = _DETAILS.get(error.status, error.reason)
+        return problem(error.status, detail, headers=headers)
     except Exception:
         log.exception("internal error", path=request.path)
         return problem(500, "internal error; the exporter's log has the details")

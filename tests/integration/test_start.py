@@ -126,3 +126,14 @@ def test_a_port_that_is_taken_is_one_clear_message(tmp_path: Path) -> None:
 
     assert code == 2
     assert f"cannot listen on 127.0.0.1:{port}" in output
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "exporter", "generate", "--config.file", str(SHIPPED)]
+    command += ["--out", str(tmp_path / "file" / "below")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ")
+    assert "Traceback" not in ended.stderr

@@ -128,3 +128,9 @@ def test_parts_larger_than_their_whole_and_other_contradictions_are_found(
     contradiction = check(event)
     assert contradiction is not None
     assert contradiction[0] == field
+
+
+def test_a_misspelt_field_is_told_the_right_name() -> None:
+    (rejection,) = decode(body({**GOOD, "sucess": True}), ndjson=False, max_events=10).rejected
+
+    assert rejection.message.endswith("did you mean `success`?")
