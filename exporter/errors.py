@@ -7,6 +7,7 @@ ExporterError
 │   └── LedgerLocked       another process has the ledger
 ├── Overloaded             the queue is full: retry later
 ├── LedgerError            the ledger cannot be written or read
+├── TooSlow                a question to the ledger took longer than it may
 └── RequestError           a change that the API refuses
 """
 
@@ -79,6 +80,13 @@ class Overloaded(ExporterError):
 
 class LedgerError(ExporterError):
     """The ledger refused a read or a write; nothing was acknowledged."""
+
+
+class TooSlow(ExporterError):
+    """A question to the ledger took longer than it may."""
+
+    def __init__(self) -> None:
+        super().__init__("the answer took too long; ask for a shorter time, or again when less is going on")
 
 
 class RequestError(ExporterError):

@@ -20,6 +20,7 @@ from exporter.plan.load import load
 from exporter.plan.model import Plan
 from exporter.pricing.book import PriceBook
 from exporter.settings import Settings, check_exposure
+from exporter.upkeep import Upkeep
 from exporter.web.auth import Guard
 from exporter.web.door import Door
 from exporter.web.limits import ClientLimits
@@ -83,6 +84,7 @@ class Reloader:
         metrics: SelfMetrics,
         clock: Clock,
         tls: LiveContext | None,
+        upkeep: Upkeep,
     ) -> None:
         self._settings = settings
         self._services = services
@@ -92,6 +94,7 @@ class Reloader:
         self._metrics = metrics
         self._clock = clock
         self._tls = tls
+        self._upkeep = upkeep
         self._reloading = asyncio.Lock()
 
     async def reload(self, by: str) -> int:
@@ -134,6 +137,7 @@ class Reloader:
             adopt_encryption()
             adopt_in_ingest()
             adopt_on_page()
+            self._upkeep.adopt(read.plan)
             self._services.configuration = new
             self._metrics.configured(
                 now=now,

@@ -7,7 +7,8 @@ import contextlib
 import dataclasses
 import gc
 import socket
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 
 import structlog
 from aiohttp import web
@@ -19,8 +20,8 @@ from exporter.errors import ConfigError, LedgerError, Problem, UserError
 from exporter.ingest.changes import Changes
 from exporter.ingest.names import Names
 from exporter.ingest.pipeline import Ingest
-from exporter.ledger.audit import AuditLog
 from exporter.ledger.lock import LedgerLock
+from exporter.ledger.reader import Reader
 from exporter.ledger.store import SQLITE_VERSION, Name, Store
 from exporter.ledger.writer import Writer
 from exporter.metrics.page import Exposition
@@ -30,7 +31,8 @@ from exporter.pricing.book import PriceBook
 from exporter.reloading import Read, Reloader, configuration, read_web, with_flags
 from exporter.settings import Settings, check_exposure
 from exporter.signals import Signals
-from exporter.totals import Totals
+from exporter.totals import Row, Totals
+from exporter.upkeep import Upkeep, days, read
 from exporter.web.app import create_app
 from exporter.web.draining import drain
 from exporter.web.services import Services
@@ -41,10 +43,7 @@ log = structlog.get_logger("runtime")
 LEDGER_FILE = "ledger.sqlite"
 IDLE_SECONDS = 75.0  # for a connection that asks nothing, or does not finish its headers
 LINGER_SECONDS = 2.0  # to let a client read an answer that came before the end of what it sends
-CHECKPOINT_SECONDS = 30.0
 SHUTDOWN_SECONDS = 5.0  # for requests under way; whoever stops us usually waits ten
-SPEND_SECONDS = 70 * 86400.0  # the longest budget period and the oldest event
-CHECKPOINT_EVENTS = 50_000  # a start replays at most about this many events
 
 
 class Exporter:
@@ -65,8 +64,7 @@ class Exporter:
         self.tls = self._encryption()
         self.totals = Totals()
         self.control = Control()
-        self._checkpoint_seq = 0
-        self._checkpointing = asyncio.Lock()
+        self.folded_seq = 0  # the ledger's place up to which the totals count
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> Services:
@@ -93,16 +91,26 @@ class Exporter:
 
     async def _open(self, store: Store) -> Services:
         book = PriceBook.load().with_overrides(self._plan.prices)
-        self.writer = Writer(store, self._clock, on_group=self.metrics.committed)
         names = Names(self._on_new_name)
-        with store.reading():
-            replayed = self._restore(store, names)
+        opened = read(store, names, self.control, self._clock, days(self._plan))
+        self.totals = opened.totals
+        checkpoint_seq = store.checkpoint_seq()
+        self.folded_seq = store.last_seq()
+        self.writer = Writer(store, self._clock, self._fold, on_group=self.metrics.committed)
         self.writer.start()
         self.changes = Changes(self.control, self.writer, self._clock)
         at_us = round(self._clock.now() * 1_000_000)
         await self.changes.make(lambda control: control.from_file(self._plan, at_us))
-        self.ingest = Ingest(self._plan, book, names, self.writer, self.totals, self._clock, self.metrics)
-        self.ingest.folded_seq = self.writer.last_seq
+        self.ingest = Ingest(self._plan, book, names, self.writer, self._clock, self.metrics)
+        self.upkeep = Upkeep(
+            self.writer,
+            self.totals,
+            self._clock,
+            lambda: self.folded_seq,
+            store.path,
+            self._plan,
+        )
+        await self.upkeep.begin(opened, checkpoint_seq)
         self.exposition = Exposition(self._plan, self.control, self.totals, self.metrics, self._clock)
         self.metrics.configured(
             now=self._clock.now(),
@@ -110,8 +118,9 @@ class Exporter:
             price_version=book.version,
             price_verified=book.verified,
         )
-        self._tasks.append(asyncio.create_task(self._look_after_ledger()))
-        log.info("ledger open", path=str(store.path), events=self.totals.events, replayed=replayed)
+        self._tasks.append(asyncio.create_task(self.upkeep.run()))
+        self._reader = Reader(store.path)
+        log.info("ledger open", path=str(store.path), events=self.totals.events, replayed=opened.replayed)
         scrapes = self._settings.max_requests
         self.services = Services(
             configuration=configuration(Read(self._plan, self._web), self._settings, self.metrics, self._clock),
@@ -119,7 +128,7 @@ class Exporter:
             totals=self.totals,
             ingest=self.ingest,
             changes=self.changes,
-            audit=AuditLog(store.path),
+            reader=self._reader,
             exposition=self.exposition,
             metrics=self.metrics,
             clock=self._clock,
@@ -138,6 +147,7 @@ class Exporter:
             self.metrics,
             self._clock,
             self.tls,
+            self.upkeep,
         )
         return self.services
 
@@ -160,24 +170,9 @@ class Exporter:
         """
         return await self._reloader.reload(by)
 
-    def _restore(self, store: Store, names: Names) -> int:
-        known = list(store.names())
-        names.restore(known)
-        for name in known:
-            self.totals.add_name(name.id, name.kind, name.value)
-        for kind, key, packed in store.checkpoint():
-            self.totals.restore(kind, key, packed)
-        self._checkpoint_seq = store.checkpoint_seq()
-        before = self.totals.events
-        now = self._clock.monotonic()
-        rows = store.rows_after(self._checkpoint_seq)
-        self.totals.apply(rows, now)
-        if self.totals.events != store.last_seq():
-            raise ValueError(f"totals count {self.totals.events} events, and there were {store.last_seq()}")
-        self.totals.touch_all(now)
-        for change in store.changes():
-            self.control.apply(change)
-        return self.totals.events - before
+    def _fold(self, rows: Sequence[Row], last_seq: int) -> None:
+        self.totals.apply(rows, self._clock.monotonic())
+        self.folded_seq = last_seq
 
     def _on_new_name(self, name: Name) -> None:
         self.totals.add_name(name.id, name.kind, name.value)
@@ -186,38 +181,6 @@ class Exporter:
     def _health(self) -> str | None:
         return str(self.writer.error) if self.writer.error else None
 
-    async def checkpoint(self) -> None:
-        """Store the totals, so that a start need not replay what they count."""
-        async with self._checkpointing:
-            if self.ingest.folded_seq == self._checkpoint_seq:
-                return
-            seq = self.ingest.folded_seq
-            self.totals.forget_spend(self._clock.now() - SPEND_SECONDS)
-            cells, rows = self.totals.changed()
-            try:
-                await self.writer.checkpoint(rows, seq)
-            except BaseException:
-                self.totals.mark(cells)
-                raise
-            self._checkpoint_seq = seq
-
-    async def _look_after_ledger(self) -> None:
-        """Checkpoints in time, and after a failed commit a try whether the ledger can be written again."""
-        last = self._clock.monotonic()
-        while True:
-            await asyncio.sleep(1)
-            due = self._clock.monotonic() - last >= CHECKPOINT_SECONDS
-            try:
-                if self.writer.error is not None:
-                    await self.writer.checkpoint((), self._checkpoint_seq)
-                if due or self.ingest.folded_seq - self._checkpoint_seq >= CHECKPOINT_EVENTS:
-                    await self.checkpoint()
-                    last = self._clock.monotonic()
-            except LedgerError as error:
-                log.error("the ledger cannot be written", error=str(error))
-            except Exception:
-                log.exception("the checkpoint failed")
-
     async def stop(self) -> None:
         """Commit what waits, store a checkpoint, close the ledger, give the lock back."""
         for task in self._tasks:
@@ -225,10 +188,11 @@ class Exporter:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         try:
-            await self.checkpoint()
+            await self.upkeep.checkpoint()
         except LedgerError as error:
             log.error("no checkpoint: the next start replays more events", error=str(error))
         finally:
+            self._reader.close()
             await self.writer.stop()
             self._lock.release()
         log.info("ledger closed", events=self.totals.events)
@@ -250,6 +214,9 @@ async def serve(plan: Plan, settings: Settings) -> None:
     services = await exporter.start()
     gc.collect()
     gc.freeze()  # what the ledger held lives as long as the process: no later collection need walk through it
+    # A request of a thousand events makes thousands of objects, none of them in a cycle.
+    gc.set_threshold(50_000, 20, 20)
+    sys.setswitchinterval(0.001)  # a thread that computes makes others wait at most so long at a time
     reloading = asyncio.create_task(signals.reload_when_asked(exporter.reload))
     runner = web.AppRunner(
         create_app(services, telemetry_path=settings.telemetry_path),

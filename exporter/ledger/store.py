@@ -1,10 +1,10 @@
-"""The SQL of the ledger: one connection, no threads, no policy."""
+"""The SQL of the ledger: one connection that writes, no threads, no policy."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -13,14 +13,12 @@ import msgspec
 
 from exporter.control import SealedChange
 from exporter.errors import LedgerError
-from exporter.ledger import schema
+from exporter.ledger import chunks, schema
 from exporter.ledger.ids import IdIndex
-from exporter.totals import Row
+from exporter.totals import Pending, Row
 
-_COLUMNS = Row._fields[1:]  # the id's hash lives in its own table
-_INSERT = f"INSERT INTO events (seq, {', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(Row._fields))})"  # noqa: S608
-_SELECT = f"SELECT NULL, {', '.join(_COLUMNS)} FROM events WHERE seq > ? ORDER BY seq"  # noqa: S608
 SQLITE_VERSION = sqlite3.sqlite_version
+PAGE_CACHE_KIB = 65536
 
 
 class Name(NamedTuple):
@@ -43,30 +41,30 @@ class Store:
         self.path = path
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # nobody else reads what was spent
-            self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self.connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._configure()
-            schema.prepare(self._connection, str(path))
-            self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'starts'")  # it can be written
-            self.ids = IdIndex(self._connection)
+            schema.prepare(self.connection, str(path))
+            self.connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'starts'")  # it can be written
+            self.ids = IdIndex(self.connection)
         except OSError as error:
             raise LedgerError(f"cannot open the ledger {path}: {error.strerror}") from error
         except sqlite3.Error as error:
             raise LedgerError(f"cannot open the ledger {path}: {error}") from error
 
     def _configure(self) -> None:
-        execute = self._connection.execute
+        execute = self.connection.execute
         (mode,) = execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise LedgerError(f"{self.path} is on a file system without shared memory; the ledger needs WAL mode")
         execute("PRAGMA synchronous = FULL")
         execute("PRAGMA busy_timeout = 5000")
-        execute("PRAGMA cache_size = -65536")
+        execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
         execute("PRAGMA wal_autocheckpoint = 4000")
         execute("PRAGMA temp_store = MEMORY")
 
     def close(self) -> None:
         """Close the connection; SQLite then folds the write-ahead log into the file."""
-        self._connection.close()
+        self.connection.close()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -76,13 +74,13 @@ class Store:
             LedgerError: SQLite refused; nothing of the transaction is stored.
         """
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._connection.execute("COMMIT")
+                self.connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
                 self.ids.rolled_back()
                 raise
             self.ids.committed()
@@ -91,40 +89,63 @@ class Store:
 
     # Writing, inside a transaction
 
-    def add_rows(self, rows: Iterable[Row], first_seq: int) -> None:
-        """Append events at consecutive places from `first_seq` on."""
-        self._connection.executemany(_INSERT, [(seq, *row[1:]) for seq, row in enumerate(rows, start=first_seq)])
+    def add_rows(self, rows: Sequence[Row], first_seq: int) -> None:
+        """Append events, at least one, at consecutive places from `first_seq` on, as one chunk."""
+        times = [row[1] for row in rows]
+        self.connection.execute(
+            "INSERT INTO chunks VALUES (?, ?, ?, ?, ?)",
+            (first_seq + len(rows) - 1, first_seq, min(times), max(times), chunks.encode(rows)),
+        )
 
     def add_names(self, names: Iterable[Name]) -> None:
         """Add entries to the dictionary."""
-        self._connection.executemany(
+        self.connection.executemany(
             "INSERT INTO names VALUES (?, ?, ?)",
             ((name.id, name.kind, msgspec.json.encode(name.value).decode()) for name in names),
         )
 
     def add_changes(self, changes: Iterable[SealedChange]) -> None:
         """Append to the audit log."""
-        self._connection.executemany(
+        self.connection.executemany(
             "INSERT INTO changes VALUES (?, ?, ?, ?)",
             ((change.seq, change.text, change.previous, change.seal) for change in changes),
         )
 
-    def save_checkpoint(self, rows: Iterable[tuple[str, str, bytes]], seq: int) -> None:
-        """Replace the rows of the checkpoint that changed; totals then stand at `seq`."""
-        self._connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", rows)
-        self._connection.execute("UPDATE meta SET value = ? WHERE key = 'checkpoint'", (seq,))
+    def save_checkpoint(self, rows: Iterable[tuple[str, str, bytes]], pending: Pending, seq: int) -> None:
+        """Replace the rows of the checkpoint that changed, and add to the sums by time; totals then stand at `seq`."""
+        self.connection.executemany("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?)", rows)
+        schema.add_sums(self.connection, pending)
+        self.set_meta("checkpoint", seq)
 
-    # Reading at start
+    def forget_sums(self) -> None:
+        """Remove the checkpoint and all sums by time, which are then added up anew."""
+        for table in ("checkpoint", "usage", "shape"):
+            self.connection.execute(f"DELETE FROM {table}")  # noqa: S608
+
+    def set_meta(self, key: str, value: int) -> None:
+        """Keep a number of the ledger's own."""
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, value))
+
+    # Reading
+
+    def meta(self, key: str) -> int:
+        """A number of the ledger's own: checkpoint, starts, merged_ids, compacted, epoch, copied."""
+        (value,) = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return int(value)
 
     def last_seq(self) -> int:
         """The newest place ever given; pruning events never lets a place be given twice."""
-        (seq,) = self._connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()
+        (seq,) = self.connection.execute("SELECT coalesce(max(seq), 0) FROM chunks").fetchone()
         return max(int(seq), self.checkpoint_seq())
+
+    def first_seq(self) -> int:
+        """The place of the oldest event that is still there; one more than the newest where there is none."""
+        oldest = self.connection.execute("SELECT first FROM chunks ORDER BY seq LIMIT 1").fetchone()
+        return int(oldest[0]) if oldest else self.last_seq() + 1
 
     def checkpoint_seq(self) -> int:
         """The place up to which the checkpoint counts."""
-        (seq,) = self._connection.execute("SELECT value FROM meta WHERE key = 'checkpoint'").fetchone()
-        return int(seq)
+        return self.meta("checkpoint")
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -137,24 +158,27 @@ class Store:
             yield
         except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
             raise LedgerError(
-                f"the ledger {self.path} is damaged: {error}; restore a backup, or move the file away to begin anew"
+                f"the ledger {self.path} is damaged: {error}; restore a backup, or see `llm-migration-exporter repair`"
             ) from error
 
     def names(self) -> Iterator[Name]:
         """The dictionary."""
-        for name_id, kind, value in self._connection.execute("SELECT id, kind, value FROM names ORDER BY id"):
+        for name_id, kind, value in self.connection.execute("SELECT id, kind, value FROM names ORDER BY id"):
             yield Name(name_id, kind, tuple(msgspec.json.decode(value, type=list[str])))
 
     def checkpoint(self) -> Iterator[tuple[str, str, bytes]]:
         """The checkpoint's rows: kind, key, packed values."""
-        yield from self._connection.execute("SELECT kind, key, value FROM checkpoint")
+        yield from self.connection.execute("SELECT kind, key, value FROM checkpoint")
 
     def rows_after(self, seq: int) -> Iterator[Row]:
         """Events after a place, in order."""
-        return map(Row._make, self._connection.execute(_SELECT, (seq,)))
+        query = "SELECT first, events FROM chunks WHERE seq > ? ORDER BY seq"
+        for first, blob in self.connection.execute(query, (seq,)):
+            rows = chunks.decode(blob)
+            yield from rows[max(0, seq + 1 - first) :]
 
     def changes(self) -> Iterator[SealedChange]:
         """The audit log, in order."""
         query = "SELECT seq, change, previous, seal FROM changes ORDER BY seq"
-        for row in self._connection.execute(query):
+        for row in self.connection.execute(query):
             yield SealedChange(*row)

@@ -13,8 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TypeVar
 
 from exporter.clock import Clock
 from exporter.control import SealedChange
@@ -27,11 +25,10 @@ GROUP_EVENTS = 4000  # a transaction takes no more jobs once it has this many ev
 
 @dataclass(slots=True)
 class Append:
-    """Rows to store; the result lists those that were new, duplicates left out."""
+    """Rows to store; the result says how many were new, duplicates left out."""
 
     rows: Sequence[Row]
-    on_commit: Callable[[Sequence[Row], int], None]  # new rows and the ledger's last place, on the loop
-    done: asyncio.Future[int]  # how many were new
+    done: asyncio.Future[int]
 
 
 @dataclass(slots=True)
@@ -44,22 +41,22 @@ class Record:
 
 
 @dataclass(slots=True)
-class Checkpoint:
-    """Totals as of a place in the ledger."""
+class Upkeep:
+    """A step in the ledger's own affairs, such as a checkpoint or the removal of what is too old."""
 
-    rows: Sequence[tuple[str, str, bytes]]
-    seq: int
-    done: asyncio.Future[None]
+    step: Callable[[Store], int]
+    done: asyncio.Future[int]
 
 
-Job = Append | Record | Checkpoint
-T = TypeVar("T")
+Job = Append | Record | Upkeep
+OnRows = Callable[[Sequence[Row], int], None]
 
 
 @dataclass(slots=True)
 class _Group:
     jobs: list[Job] = field(default_factory=list)
-    fresh: list[Sequence[Row]] = field(default_factory=list)  # one entry per Append, in order
+    fresh: list[Row] = field(default_factory=list)  # new rows of all jobs, in order
+    results: list[int] = field(default_factory=list)  # one for each Append and Upkeep, in order
     last_seq: int = 0
 
 
@@ -70,16 +67,27 @@ class Writer:
         self,
         store: Store,
         clock: Clock,
+        on_rows: OnRows,
         *,
         max_events: int = 100_000,
         on_group: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """`on_group` is told the seconds of each commit, on the loop."""
+        """Both callbacks come on the loop, after each commit.
+
+        Args:
+            store: The ledger; from `start` on it belongs to the writer's thread.
+            clock: For the day on which a key begins to be remembered.
+            on_rows: Gets the rows that were new, in the order of the ledger, and its last place.
+            max_events: How many may wait.
+            on_group: Gets the seconds that a commit took.
+        """
         self._store = store
+        self._on_rows = on_rows
         self._clock = clock
         self._max_events = max_events
         self._on_group = on_group
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._held: list[Job | None] = []  # taken from the queue, and put off to the next group
         self._names: list[Name] = []  # not yet durable; survives a failed commit
         self._names_lock = threading.Lock()
         self._waiting = 0
@@ -89,8 +97,8 @@ class Writer:
 
     def start(self) -> None:
         """Begin to serve; call from the running event loop."""
-        loop = asyncio.get_running_loop()
-        self._thread = threading.Thread(target=self._run, args=(loop,), name="ledger-writer", daemon=True)
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
     async def stop(self) -> None:
@@ -115,8 +123,8 @@ class Writer:
         with self._names_lock:
             self._names.append(name)
 
-    def append(self, rows: Sequence[Row], on_commit: Callable[[Sequence[Row], int], None]) -> asyncio.Future[int]:
-        """Store rows; the future gives how many were new.
+    def append(self, rows: Sequence[Row]) -> asyncio.Future[int]:
+        """Store rows; the future gives how many were new. Whoever stops waiting for it changes nothing.
 
         Raises:
             Overloaded: too many events wait; nothing was taken.
@@ -124,45 +132,26 @@ class Writer:
         if self._waiting and self._waiting + len(rows) > self._max_events:
             raise Overloaded(retry_after=1)
         self._waiting += len(rows)
-        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._jobs.put(Append(rows, on_commit, done))
+        done: asyncio.Future[int] = self._loop.create_future()
+        self._jobs.put(Append(rows, done))
         return done
 
     def record(self, changes: Sequence[SealedChange], on_commit: Callable[[], None]) -> asyncio.Future[None]:
         """Append changes; `on_commit` runs on the loop once they are durable."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[None] = self._loop.create_future()
         self._jobs.put(Record(changes, on_commit, done))
         return done
 
-    def checkpoint(self, rows: Sequence[tuple[str, str, bytes]], seq: int) -> asyncio.Future[None]:
-        """Store totals as of `seq`."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._jobs.put(Checkpoint(rows, seq, done))
+    def upkeep(self, step: Callable[[Store], int]) -> asyncio.Future[int]:
+        """Run a step inside a transaction, on the writer's thread; the future gives what it returns."""
+        done: asyncio.Future[int] = self._loop.create_future()
+        self._jobs.put(Upkeep(step, done))
         return done
 
     # The thread
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        running = True
-        while running:
-            group = _Group()
-            job = self._jobs.get()
-            events = 0
-            while True:
-                if job is None:
-                    running = False
-                    break
-                group.jobs.append(job)
-                if isinstance(job, Append):
-                    events += len(job.rows)
-                if events >= GROUP_EVENTS:
-                    break
-                try:
-                    job = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-            if not group.jobs:
-                continue
+    def _run(self) -> None:
+        while group := self._next_group():
             started = time.perf_counter()
             error: LedgerError | None = None
             try:
@@ -172,75 +161,108 @@ class Writer:
             except Exception as failure:  # a bug must not end the thread and leave callers waiting for ever
                 error = LedgerError(f"internal error while writing the ledger: {failure!r}")
             self.error = error
-            loop.call_soon_threadsafe(self._deliver, group, error, time.perf_counter() - started)
+            self._loop.call_soon_threadsafe(self._deliver, group, error, time.perf_counter() - started)
+
+    def _next_group(self) -> _Group | None:
+        """What waits and fits into one transaction; None at the end."""
+        group = _Group()
+        events = 0
+        job = self._held.pop() if self._held else self._jobs.get()
+        while job is not None:
+            if isinstance(job, Upkeep):  # alone, so that nobody's events fail with it
+                if group.jobs:
+                    self._held.append(job)
+                else:
+                    group.jobs.append(job)
+                return group
+            group.jobs.append(job)
+            if isinstance(job, Append):
+                events += len(job.rows)
+                if events >= GROUP_EVENTS:
+                    return group
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return group
+        self._held.append(None)
+        return group if group.jobs else None
 
     def _commit(self, group: _Group) -> None:
         with self._names_lock:
             names = self._names[:]
         day = int(self._clock.now() // 86400)
+        first = self._last_seq + 1
         with self._store.transaction():
-            self._store.add_names(names)
-            seen: set[bytes] = set()
-            asked = [
-                row.id_hash
-                for job in group.jobs
-                if isinstance(job, Append)
-                for row in job.rows
-                if row.id_hash is not None
-            ]
-            stored = self._store.ids.known(asked) if asked else set()
-            place = self._last_seq + 1
+            if names:
+                self._store.add_names(names)
+            keys = self._new_rows(group)
+            last = self._last_seq + len(group.fresh)
+            if group.fresh:
+                self._store.add_rows(group.fresh, first)
+            self._store.ids.add(keys, last, day)
             for job in group.jobs:
-                if isinstance(job, Append):
-                    fresh = []
-                    for row in job.rows:
-                        key = row.id_hash
-                        if key is not None:
-                            if key in seen or key in stored:
-                                continue
-                            seen.add(key)
-                        fresh.append(row)
-                    self._store.add_rows(fresh, place)
-                    place += len(fresh)
-                    group.fresh.append(fresh)
-                elif isinstance(job, Record):
+                if isinstance(job, Record):
                     self._store.add_changes(job.changes)
-                else:
-                    self._store.save_checkpoint(job.rows, job.seq)
-            self._store.ids.add(list(seen), day)
-        group.last_seq = self._last_seq = place - 1
-        with self._names_lock:
-            del self._names[: len(names)]
+                elif isinstance(job, Upkeep):
+                    group.results.append(job.step(self._store))
+        group.last_seq = self._last_seq = last
+        if names:
+            with self._names_lock:
+                del self._names[: len(names)]
+
+    def _new_rows(self, group: _Group) -> list[bytes]:
+        """Collect the rows that are not stored yet; their keys."""
+        asked = [row[0] for job in group.jobs if isinstance(job, Append) for row in job.rows if row[0] is not None]
+        seen = self._store.ids.known(asked) if asked else set()
+        unknown = seen.__contains__
+        keys: list[bytes] = []
+        for job in group.jobs:
+            if not isinstance(job, Append):
+                continue
+            before = len(group.fresh)
+            for row in job.rows:
+                key = row[0]
+                if key is not None:
+                    if unknown(key):
+                        continue
+                    seen.add(key)
+                    keys.append(key)
+                group.fresh.append(row)
+            group.results.append(len(group.fresh) - before)
+        return keys
 
     # Back on the loop
 
     def _deliver(self, group: _Group, error: LedgerError | None, seconds: float) -> None:
+        failure: Exception | None = error
         if error is None:
             self._on_group(seconds)
-        fresh = iter(group.fresh)
+            if group.fresh:
+                try:
+                    self._on_rows(group.fresh, group.last_seq)
+                except Exception as bug:  # callers must not be left waiting
+                    failure = bug
+        counts = iter(group.results)
         for job in group.jobs:
             if isinstance(job, Append):
                 self._waiting -= len(job.rows)
-            if error is not None:
+            if failure is not None:
                 if not job.done.done():
-                    job.done.set_exception(error)
-                continue
-            if isinstance(job, Append):
-                rows = next(fresh)
-                # Also when the caller has gone: the rows are in the ledger.
-                self._finish(job.done, partial(job.on_commit, rows, group.last_seq), len(rows))
+                    job.done.set_exception(failure)
             elif isinstance(job, Record):
-                self._finish(job.done, job.on_commit, None)
+                self._record(job)
             else:
-                self._finish(job.done, lambda: None, None)
+                result = next(counts)
+                if not job.done.done():
+                    job.done.set_result(result)
 
     @staticmethod
-    def _finish(done: asyncio.Future[T], on_commit: Callable[[], None], result: T) -> None:
+    def _record(job: Record) -> None:
         try:
-            on_commit()
+            job.on_commit()
         except Exception as bug:  # one caller's must not leave the others waiting
-            if not done.done():
-                done.set_exception(bug)
+            if not job.done.done():
+                job.done.set_exception(bug)
             return
-        if not done.done():
-            done.set_result(result)
+        if not job.done.done():
+            job.done.set_result(None)

@@ -9,18 +9,15 @@ by the same rule.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 
 class Counted(Protocol):
     """Totals of a label set; `touched` is the monotonic time of its last change."""
 
     touched: float
-
-    def copy(self) -> Self:
-        """An independent copy."""
 
 
 K = TypeVar("K", bound=Hashable)
@@ -58,15 +55,17 @@ class Hold(Generic[K, T]):
         self._hold = hold
         self._idle = idle
 
-    def expose(self, items: Mapping[K, T], now: float, permanent: Collection[K] = ()) -> list[T]:
+    def expose(
+        self, items: Iterable[tuple[K, T]], now: float, copy: Callable[[T], T], permanent: Collection[K] = ()
+    ) -> list[T]:
         """Copies of what a scraper is shown now; `permanent` label sets never expire."""
         shown: list[T] = []
         states = self._states
-        for key, item in items.items():
+        for key, item in items:
             if key not in states:
                 previous = self._blank(item)
                 states[key] = _Waiting(previous, now)
-                shown.append(previous if self._hold > 0 else item.copy())
+                shown.append(previous if self._hold > 0 else copy(item))
                 continue
             state = states[key]
             if isinstance(state, _Gone):
@@ -79,7 +78,7 @@ class Hold(Generic[K, T]):
                     continue
                 states[key] = None
             elif self._idle and now - item.touched > self._idle and key not in permanent:
-                states[key] = _Gone(item.copy(), now)
+                states[key] = _Gone(copy(item), now)
                 continue
-            shown.append(item.copy())
+            shown.append(copy(item))
         return shown

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from exporter import catalog
 from exporter.clock import Clock
@@ -17,7 +18,11 @@ from exporter.metrics.planned import planned_groups
 from exporter.metrics.render import OPENMETRICS, Renderer, negotiate
 from exporter.metrics.selfmetrics import SelfMetrics
 from exporter.plan.model import Plan
-from exporter.totals import Cell, Counts, Group, GroupKey, Observed, Totals
+from exporter.totals import Cell, Counts, Group, GroupKey, Observed, Totals, View
+
+_SLICE = 1000  # label sets copied before the event loop may do something else
+K = TypeVar("K", int, str, GroupKey, tuple[str, ...])
+T = TypeVar("T", Cell, Counts, Group, Observed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,31 +93,41 @@ class Exposition:
         for name in self._migrations:
             self._totals.pairs.of(name)
 
-    def usage(self, *, scraper: bool) -> Usage:
-        """The totals as this reader is shown them: Prometheus with births held back, others as they are."""
+    async def usage(self, *, scraper: bool) -> Usage:
+        """The totals at one moment, as this reader is shown them: Prometheus with births held back, others as they are.
+
+        They are copied in pieces, between which others run.
+        """
         totals = self._totals
-        if not scraper:
+        with totals.view() as view:
+            show = partial(self._show, view, self._clock.monotonic() if scraper else None)
             return Usage(
-                cells=[cell.copy() for cell in totals.cells.values()],
-                groups=[group.copy() for group in totals.groups.values()],
-                routes=[counts.copy() for counts in totals.routes.values()],
-                unpriced=[counts.copy() for counts in totals.unpriced.values()],
-                first_token=[observed.copy() for observed in totals.first_token.values()],
-                quality=[observed.copy() for observed in totals.quality.values()],
-                pair_ratios=[observed.copy() for observed in totals.pairs.ratios.values()],
-                pairs=[counts.copy() for counts in totals.pairs.outcomes.values()],
+                cells=await show(totals.cells, self._cells),
+                groups=await show(totals.groups, self._groups, self._planned),
+                routes=await show(totals.routes, self._routes),
+                unpriced=await show(totals.unpriced, self._unpriced),
+                first_token=await show(totals.first_token, self._first_token),
+                quality=await show(totals.quality, self._quality),
+                pair_ratios=await show(totals.pairs.ratios, self._ratios),
+                pairs=await show(totals.pairs.outcomes, self._pairs, self._migrations),
             )
-        now = self._clock.monotonic()
-        return Usage(
-            cells=self._cells.expose(totals.cells, now),
-            groups=self._groups.expose(totals.groups, now, permanent=self._planned),
-            routes=self._routes.expose(totals.routes, now),
-            unpriced=self._unpriced.expose(totals.unpriced, now),
-            first_token=self._first_token.expose(totals.first_token, now),
-            quality=self._quality.expose(totals.quality, now),
-            pair_ratios=self._ratios.expose(totals.pairs.ratios, now),
-            pairs=self._pairs.expose(totals.pairs.outcomes, now, permanent=self._migrations),
-        )
+
+    @staticmethod
+    async def _show(
+        view: View, now: float | None, items: Mapping[K, T], hold: Hold[K, T], permanent: Collection[K] = ()
+    ) -> list[T]:
+        """Copies of one kind of label sets; `now` is the monotonic time of an exposure to a scraper."""
+        pairs = list(items.items())
+        shown: list[T] = []
+        for start in range(0, len(pairs), _SLICE):
+            if start:
+                await asyncio.sleep(0)
+            part = pairs[start : start + _SLICE]
+            if now is None:
+                shown += [view.of(item) for _, item in part]
+            else:
+                shown += hold.expose(part, now, view.of, permanent)
+        return shown
 
     def facts(self) -> list[Family]:
         """What is planned, decided and spent, and who sent events when."""
@@ -135,7 +150,8 @@ class Exposition:
     async def _page(self, content_type: str, scraper: bool, compress: bool) -> Page:
         async with self._rendering:  # the renderer's kept texts belong to one thread at a time
             del self._next[content_type, scraper, compress]  # who comes now might miss something
-            usage, facts = self.usage(scraper=scraper), self.facts()
+            facts = self.facts()
+            usage = await self.usage(scraper=scraper)
             body = await asyncio.to_thread(self._encode, usage, facts, content_type == OPENMETRICS, compress)
         return Page(body, content_type, "gzip" if compress else None)
 

@@ -88,6 +88,10 @@ class PriceBook:
         rates = schedule.always or schedule.at(at)
         return None if rates is None else pico_to_nano(rates.cost_pico(usage))
 
+    def schedule(self, name: str, tier: str) -> Schedule | None:
+        """The rates of a model in a tier through time; None when neither is known."""
+        return self._resolve(name, tier)
+
     def price(self, name: str, at: float, tier: str = "standard") -> Rates | None:
         """The rates of a model at a Unix time, for display; None when they are not known."""
         schedule = self._resolve(name, tier)

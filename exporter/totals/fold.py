@@ -8,11 +8,8 @@ anything again. Exemplars are no totals: they point at a recent call, and are no
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
-
-import msgspec
+from collections.abc import Callable, Iterable
 
 from exporter.totals.labelsets import (
     DURATION_BOUNDS,
@@ -23,13 +20,14 @@ from exporter.totals.labelsets import (
     Group,
     GroupKey,
     Observed,
-    pack,
-    unpack,
 )
 from exporter.totals.pairs import Pairs
+from exporter.totals.rollups import SHAPE, Calendar, Pending, Period, Sums
 from exporter.totals.rows import Row
+from exporter.totals.views import LabelSet, View
 
 SPEND_BUCKET_US = 900 * 1_000_000  # every time zone's midnight falls on a quarter of an hour
+_TOKENS, _ERRORS, _BUCKETS = 0, 5, 13  # where they begin in `Group.sums`
 
 
 class Totals:
@@ -44,21 +42,65 @@ class Totals:
         self.quality: dict[tuple[str, ...], Observed] = {}  # (*H, evaluator) -> scores
         self.evaluators: dict[int, str] = {}
         self.spend: dict[str, dict[int, int]] = {}  # migration -> quarter of an hour -> nano-dollars
-        self.pairs = Pairs()
+        self.pairs = Pairs(self._changes)
         self.last_event_us: dict[str, int] = {}  # application -> newest end of a call
         self.newest_us = 0  # newest of all: the ledger's clock
         self.events = 0
-        self._dirty: set[int] = set()
+        # Since the last checkpoint: what changed, what cells and groups stood at before, what other periods got.
+        self.changed_cells: dict[int, list[int]] = {}
+        self.changed_groups: dict[GroupKey, list[int]] = {}
+        self.changed_routes: set[int] = set()
+        self.pending: Pending = {}
+        self.calendar = Calendar()
+        self.present: tuple[Period, ...] = ()  # the hour and the day of most calls that come now
+        self._from_us = self._until_us = 0
+        self._mark = 1
+        self._views: list[View] = []
+
+    def use_calendar(self, day: Callable[[float], tuple[float, float]]) -> None:
+        """Let days begin and end where this function says; what was added up so far stays where it is."""
+        self.calendar = Calendar(day)
+
+    def enter(self, at: float) -> None:
+        """Let the hour and day of a Unix time be the present ones. Nothing may have changed since a checkpoint."""
+        self.present, self._from_us, self._until_us = self.calendar.window(at)
+
+    def is_present(self, at: float) -> bool:
+        """Whether a Unix time is in the present hour and day."""
+        return self._from_us <= at * 1_000_000 < self._until_us
+
+    def view(self) -> View:
+        """All label sets as they are now, to be read in pieces."""
+        self._mark += 1
+        return View(self._views)
+
+    def _changes(self, item: LabelSet, now: float) -> bool:
+        """A label set is about to change; whether it is for the first time since somebody looked."""
+        if item.mark == self._mark:
+            return False
+        item.mark = self._mark
+        item.touched = now
+        for view in self._views:
+            view.keep(item)
+        return True
+
+    def _cell_changes(self, cell_id: int, cell: Cell, now: float) -> None:
+        if self._changes(cell, now):
+            if cell_id not in self.changed_cells:
+                self.changed_cells[cell_id] = cell.values[:]
+            group = cell.group
+            if self._changes(group, now) and group.key not in self.changed_groups:
+                self.changed_groups[group.key] = group.sums
 
     def add_name(self, name_id: int, kind: str, value: tuple[str, ...]) -> None:
         """Make a dictionary entry known before rows refer to it."""
         if kind == "cell":
             key = CellKey(*value)
             group_key = GroupKey(key.migration, key.role, key.model, key.category)
-            group = self.groups.get(group_key)
-            if group is None:
-                group = self.groups[group_key] = Group(group_key)
-            self.cells[name_id] = Cell(key, group)
+            self.cells[name_id] = Cell(key, self.groups.setdefault(group_key, Group(group_key)))
+        elif kind == "group":
+            group_key = GroupKey(*value)
+            self.groups.setdefault(group_key, Group(group_key)).id = name_id
         elif kind == "route":
             self.routes[name_id] = Counts(value)
         elif kind == "unpriced":
@@ -70,7 +112,8 @@ class Totals:
         """Add rows; `now` is the monotonic time at which they became visible."""
         cells = self.cells
         routes = self.routes
-        dirty = self._dirty
+        mark = self._mark
+        first_us, until_us = self._from_us, self._until_us
         newest = self.newest_us
         count = 0
         for row in rows:
@@ -103,8 +146,10 @@ class Totals:
             count += 1
             cell = cells[cell_id]
             group = cell.group
-            cell.touched = group.touched = now
-            dirty.add(cell_id)
+            if cell.mark != mark:
+                self._cell_changes(cell_id, cell, now)
+            if not first_us <= at_us < until_us:
+                self._elsewhere(row, cell_id, group)
             values = cell.values
             values[0] += 1
             if error:
@@ -124,9 +169,9 @@ class Totals:
             elif unpriced is not None:
                 values[5] += 1
                 counts = self.unpriced[unpriced]
+                self._changes(counts, now)
                 counts.values[0] += 1
                 counts.values[1] += fresh + cached + written + output + reasoning
-                counts.touched = now
             if counterfactual is not None:
                 values[3] += counterfactual
             tokens = group.tokens
@@ -145,12 +190,14 @@ class Totals:
             if trace is not None:
                 group.exemplars[bucket] = (trace, latency_us, at_us)
             if first_token_us is not None:
-                _observe(self.first_token, group.key, DURATION_BOUNDS, first_token_us, now)
+                self._observe(self.first_token, group.key, DURATION_BOUNDS, first_token_us, now)
             if quality is not None and evaluator is not None:
-                _observe(self.quality, (*group.key, self.evaluators[evaluator]), QUALITY_BOUNDS, quality, now)
+                self._observe(self.quality, (*group.key, self.evaluators[evaluator]), QUALITY_BOUNDS, quality, now)
             route = routes[route_id]
+            if route.mark != mark:
+                self._changes(route, now)
+                self.changed_routes.add(route_id)
             route.values[0] += 1
-            route.touched = now
             application = cell.key.application
             if at_us > self.last_event_us.get(application, 0):
                 self.last_event_us[application] = at_us
@@ -187,81 +234,64 @@ class Totals:
             return sum(buckets.get(bucket, 0) for bucket in range(first, last))
         return sum(nano for bucket, nano in buckets.items() if first <= bucket < last)
 
-    # Checkpoints: the whole state as rows (kind, key, JSON), of which only what changed is written again. JSON, because
-    # sums may outgrow 64 bits.
+    def begin_epoch(self) -> None:
+        """Let all counters start from zero: the ledger is not the one that was last seen at its end.
 
-    def changed(self) -> tuple[set[int], list[tuple[str, str, bytes]]]:
-        """The cells that changed since the last call (to `mark` again if storing fails), and their rows."""
-        dirty, self._dirty = self._dirty, set()
-        return dirty, list(self._pack(dirty))
+        What is known by time stays: spending by quarter of an hour, newest calls, halves of pairs that wait.
+        """
+        for cell in self.cells.values():
+            cell.values = [0] * len(cell.values)
+        for group in self.groups.values():
+            blank = Group(group.key)
+            group.tokens, group.errors, group.duration, group.exemplars = blank.tokens, blank.errors, blank.duration, {}
+        for counts in (*self.routes.values(), *self.unpriced.values(), *self.pairs.outcomes.values()):
+            counts.values = [0] * len(counts.values)
+        self.first_token.clear()
+        self.quality.clear()
+        self.pairs.ratios.clear()
+        self.touch_everything()
 
-    def mark(self, cell_ids: set[int]) -> None:
-        """Let the next `changed` include these cells."""
-        self._dirty |= cell_ids
+    def touch_everything(self) -> None:
+        """Let the next checkpoint store all label sets."""
+        for cell_id, cell in self.cells.items():
+            self.changed_cells.setdefault(cell_id, cell.values[:])
+            self.changed_groups.setdefault(cell.group.key, cell.group.sums)
+        self.changed_routes.update(self.routes)
         self.pairs.changed = True
 
-    def _pack(self, cell_ids: Iterable[int]) -> Iterator[tuple[str, str, bytes]]:
-        groups: dict[GroupKey, Group] = {}
-        for cell_id in cell_ids:
-            cell = self.cells[cell_id]
-            groups[cell.group.key] = cell.group
-            yield "cell", str(cell_id), _encode(cell.values)
-        for key, group in groups.items():
-            yield "group", json.dumps(key), _encode((group.tokens, group.errors, pack(group.duration)))
-        if groups:
-            for kind, counts_by_id in (("route", self.routes), ("unpriced", self.unpriced)):
-                for name_id, counts in counts_by_id.items():
-                    yield kind, str(name_id), _encode(counts.values)
-            for kind, observed_by_key in (("first_token", self.first_token), ("quality", self.quality)):
-                for labels, observed in observed_by_key.items():
-                    yield kind, json.dumps(labels), _encode(pack(observed.histogram))
-            for migration, spend in self.spend.items():
-                yield "spend", migration, _encode(spend)
-            yield from self.pairs.packed()
-            yield "last_event", "", _encode(self.last_event_us)
-            yield "events", "", _encode(self.events)
+    def _elsewhere(self, row: Row, cell_id: int, group: Group) -> None:
+        """A call of another hour or day than the present one: add it there, and take it off what the present got."""
+        cost, error, bucket = row.cost, row.error, bisect_left(DURATION_BOUNDS, row.latency_us)
+        difference = abs(row.reported - cost) if cost is not None and row.reported is not None else 0
+        unpriced = int(cost is None and row.unpriced is not None)
+        usage = [1, int(error > 0), cost or 0, row.counterfactual or 0, difference, unpriced]
+        shape = [0] * SHAPE
+        shape[:_ERRORS] = row[4], row[5], row[6], row[7], row[8]
+        if error:
+            shape[_ERRORS + error - 1] = 1
+        shape[_BUCKETS + bucket] = 1
+        shape[-1] = row.latency_us
+        periods = self.calendar.periods(row.at_us)
+        for period in periods:
+            sums = self.pending.setdefault(period, Sums())
+            sums.add_usage(cell_id, usage)
+            sums.add_shape(group.id, shape)
+        base = self.changed_cells[cell_id]
+        self.changed_cells[cell_id] = [a + b for a, b in zip(base, usage, strict=True)]
+        before = self.changed_groups[group.key]
+        self.changed_groups[group.key] = [a + b for a, b in zip(before, shape, strict=True)]
 
-    def restore(self, kind: str, key: str, packed: bytes) -> None:
-        """Take over one row of a checkpoint; names must be known."""
-        if kind == "cell":
-            values = msgspec.json.decode(packed, type=list[int])
-            cell = self.cells[int(key)]
-            cell.values[: len(values)] = values  # an earlier release kept fewer
-        elif kind == "group":
-            self.groups[GroupKey(*json.loads(key))].restore(packed)
-        elif kind in ("route", "unpriced"):
-            counts_by_id = self.routes if kind == "route" else self.unpriced
-            counts_by_id[int(key)].values = msgspec.json.decode(packed, type=list[int])
-        elif kind in ("first_token", "quality"):
-            labels = tuple(json.loads(key))
-            histogram = unpack(msgspec.json.decode(packed, type=list[int]))
-            observed = Observed(labels, 0)
-            observed.histogram = histogram
-            (self.first_token if kind == "first_token" else self.quality)[labels] = observed
-        elif kind == "spend":
-            self.spend[key] = msgspec.json.decode(packed, type=dict[int, int])
-        elif kind == "last_event":
-            self.last_event_us = msgspec.json.decode(packed, type=dict[str, int])
-            self.newest_us = max(self.last_event_us.values(), default=0)
-        elif kind.startswith("pairs_"):
-            self.pairs.restore(kind, key, packed)
-        elif kind == "events":
-            self.events = msgspec.json.decode(packed, type=int)
-
-
-def _encode(value: object) -> bytes:
-    try:
-        return msgspec.json.encode(value)
-    except OverflowError:  # beyond 64 bits
-        return json.dumps(value).encode()
-
-
-def _observe(
-    store: dict[tuple[str, ...], Observed], key: tuple[str, ...], bounds: tuple[int, ...], value: int, now: float
-) -> None:
-    observed = store.get(key)
-    if observed is None:
-        observed = store[key] = Observed(tuple(key), len(bounds))
-    observed.histogram.counts[bisect_left(bounds, value)] += 1
-    observed.histogram.total += value
-    observed.touched = now
+    def _observe(
+        self,
+        store: dict[tuple[str, ...], Observed],
+        key: tuple[str, ...],
+        bounds: tuple[int, ...],
+        value: int,
+        now: float,
+    ) -> None:
+        observed = store.get(key)
+        if observed is None:
+            observed = store[key] = Observed(tuple(key), len(bounds))
+        self._changes(observed, now)
+        observed.histogram.counts[bisect_left(bounds, value)] += 1
+        observed.histogram.total += value

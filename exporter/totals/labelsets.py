@@ -1,6 +1,7 @@
 """Label sets and what is added up for each of them.
 
-Each class has `touched`, the monotonic time of its last change, and `copy()`, which the page is made from.
+Each class has `touched`, the monotonic time of its first change since somebody last looked, `mark`, by which the fold
+knows that change for the first (see `exporter.totals.views`), and `copy()`, which readers are given.
 """
 
 from __future__ import annotations
@@ -67,12 +68,13 @@ class Histogram:
 class Observed:
     """A histogram of a label set that exists only once something was observed."""
 
-    __slots__ = ("histogram", "key", "touched")
+    __slots__ = ("histogram", "key", "mark", "touched")
 
     def __init__(self, key: tuple[str, ...], buckets: int) -> None:
         self.key = key
         self.histogram = Histogram(buckets)
         self.touched = 0.0
+        self.mark = 0
 
     def copy(self) -> Observed:
         """An independent copy."""
@@ -80,13 +82,17 @@ class Observed:
         other.key = self.key
         other.histogram = self.histogram.copy()
         other.touched = self.touched
+        other.mark = self.mark
         return other
 
 
 class Group:
-    """Totals of one label set H; `exemplars` has the last traced call of each bucket of its duration."""
+    """Totals of one label set H; `exemplars` has the last traced call of each bucket of its duration.
 
-    __slots__ = ("duration", "errors", "exemplars", "key", "tokens", "touched")
+    `id` is its number in the ledger's dictionary, 0 until it has one.
+    """
+
+    __slots__ = ("duration", "errors", "exemplars", "id", "key", "mark", "tokens", "touched")
 
     def __init__(self, key: GroupKey) -> None:
         self.key = key
@@ -95,6 +101,13 @@ class Group:
         self.duration = Histogram(len(DURATION_BOUNDS))
         self.exemplars: dict[int, Exemplar] = {}
         self.touched = 0.0
+        self.mark = 0
+        self.id = 0
+
+    @property
+    def sums(self) -> list[int]:
+        """All that a roll-up keeps of it: tokens, errors, calls by bucket of duration, microseconds."""
+        return [*self.tokens, *self.errors, *self.duration.counts, self.duration.total]
 
     def restore(self, packed: bytes) -> None:
         """Take over a checkpoint's state."""
@@ -110,6 +123,8 @@ class Group:
         other.duration = self.duration.copy()
         other.exemplars = self.exemplars.copy()
         other.touched = self.touched
+        other.mark = self.mark
+        other.id = self.id
         return other
 
 
@@ -119,13 +134,14 @@ class Cell:
     `values` are calls, errors, cost, counterfactual cost, reported difference, calls without a price.
     """
 
-    __slots__ = ("group", "key", "touched", "values")
+    __slots__ = ("group", "key", "mark", "touched", "values")
 
     def __init__(self, key: CellKey, group: Group) -> None:
         self.key = key
         self.group = group
         self.values = [0, 0, 0, 0, 0, 0]
         self.touched = 0.0
+        self.mark = 0
 
     def copy(self) -> Cell:
         """An independent copy that shares the group."""
@@ -134,18 +150,20 @@ class Cell:
         other.group = self.group
         other.values = self.values[:]
         other.touched = self.touched
+        other.mark = self.mark
         return other
 
 
 class Counts:
     """Totals of a label set that only counts: calls and tokens, or as many `values` as are said."""
 
-    __slots__ = ("key", "touched", "values")
+    __slots__ = ("key", "mark", "touched", "values")
 
     def __init__(self, key: tuple[str, ...], values: int = 2) -> None:
         self.key = key
         self.values = [0] * values
         self.touched = 0.0
+        self.mark = 0
 
     def copy(self) -> Counts:
         """An independent copy."""
@@ -153,6 +171,7 @@ class Counts:
         other.key = self.key
         other.values = self.values[:]
         other.touched = self.touched
+        other.mark = self.mark
         return other
 
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -65,7 +65,9 @@ class Half(NamedTuple):
 class Pairs:
     """The fold of halves; bounded, whatever is sent. Places are `migration/pair_id`, in order of their due time."""
 
-    def __init__(self) -> None:
+    def __init__(self, changes: Callable[[Counts | Observed, float], object]) -> None:
+        """`changes` is told each label set before it changes, and the monotonic time."""
+        self._changes = changes
         self.ratios: dict[tuple[str, ...], Observed] = {}  # (migration, category, quantity) -> ratios
         self.outcomes: dict[str, Counts] = {}  # migration -> counts in the order of PAIR_OUTCOMES
         self._waiting: OrderedDict[str, Half] = OrderedDict()
@@ -131,9 +133,9 @@ class Pairs:
             observed = self.ratios.get(key)
             if observed is None:
                 observed = self.ratios[key] = Observed(key, len(RATIO_BOUNDS))
+            self._changes(observed, now)
             observed.histogram.counts[bisect_left(RATIO_BOUNDS, ratio)] += 1
             observed.histogram.total += ratio
-            observed.touched = now
 
     def of(self, migration: str) -> Counts:
         """The outcomes of a migration, from now on also when there are none."""
@@ -144,8 +146,8 @@ class Pairs:
 
     def _count(self, migration: str, outcome: int, now: float) -> None:
         counts = self.of(migration)
+        self._changes(counts, now)
         counts.values[outcome] += 1
-        counts.touched = now
 
     # Checkpoints
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import islice
+
 from aiohttp import web
 
 from exporter.control import Change, SealedChange, Value
-from exporter.errors import LedgerError, RequestError
+from exporter.errors import LedgerError, RequestError, TooSlow
+from exporter.ledger.reader import View
 from exporter.money import nano_to_usd
 from exporter.plan.values import did_you_mean
 from exporter.web.bodies import answer
@@ -31,8 +35,8 @@ async def get_audit(request: web.Request) -> web.Response:
     limit = _whole(request, "limit", _MOST) or _DEFAULT
     head = {"seq": service.control.last_seq, "seal": service.control.last_seal}
     try:
-        found = await service.audit.page(migration.name, before=before, limit=limit + 1)
-    except LedgerError as error:
+        found = await service.reader.ask(partial(_page, migration.name, before, limit + 1))
+    except (LedgerError, TooSlow) as error:
         raise RequestError(503, str(error)) from error
     shown = found[:limit]
     return answer(
@@ -44,6 +48,11 @@ async def get_audit(request: web.Request) -> web.Response:
             "timestamp": moment(service.clock.now()),
         }
     )
+
+
+def _page(migration: str, before: int | None, limit: int, view: View) -> list[SealedChange]:
+    changes = view.changes() if before is None else view.changes(before)
+    return list(islice((sealed for sealed in changes if sealed.change.migration == migration), limit))
 
 
 def _whole(request: web.Request, name: str, most: int) -> int | None:

@@ -14,7 +14,7 @@ from exporter.control import Control
 from exporter.errors import RequestError
 from exporter.ingest.changes import Changes
 from exporter.ingest.pipeline import Ingest
-from exporter.ledger.audit import AuditLog
+from exporter.ledger.reader import Reader
 from exporter.metrics.page import Exposition
 from exporter.metrics.selfmetrics import SelfMetrics
 from exporter.plan.model import Migration, Plan
@@ -43,7 +43,7 @@ class Services:
     totals: Totals
     ingest: Ingest
     changes: Changes
-    audit: AuditLog
+    reader: Reader
     exposition: Exposition
     metrics: SelfMetrics
     clock: Clock

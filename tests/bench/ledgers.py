@@ -17,11 +17,12 @@ from exporter.plan.load import load
 from exporter.plan.model import Plan
 from exporter.pricing.book import PriceBook
 from exporter.runtime import LEDGER_FILE
-from exporter.totals import Row, Totals
+from exporter.totals import Checkpoint, Row, Totals
 from tests.bench.machine import CONFIG
 from tests.bench.traffic import Traffic
 
 _TEMPLATES = 5000
+_COMMIT = 1000  # events of a chunk, as live operation makes them under load
 _SPREAD_US = 20 * 86_400 * 1_000_000
 
 
@@ -31,7 +32,7 @@ class _Kept:
     def __init__(self) -> None:
         self.rows: list[Row] = []
 
-    def append(self, rows: Sequence[Row], _: Callable[[Sequence[Row], int], None]) -> asyncio.Future[int]:
+    def append(self, rows: Sequence[Row]) -> asyncio.Future[int]:
         self.rows += rows
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         done.set_result(len(rows))
@@ -58,7 +59,6 @@ class Filling:
             PriceBook.load(),
             names,
             kept,  # type: ignore[arg-type]
-            self.totals,
             SystemClock(),
             _Silent(),
         )
@@ -105,18 +105,24 @@ def build(folder: Path, filling: Filling, count: int, *, tail: int = 0, chunk: i
     store = Store(folder / LEDGER_FILE)
     with store.transaction():
         store.add_names(filling.names)
-    now_us = round(time.time() * 1_000_000)
+    now = time.time()
     step_us = _SPREAD_US // max(count, 1)
+    totals = filling.totals
+    totals.enter(now)
     for first, size in _chunks(count - tail, tail, chunk):
-        rows = filling.rows(size, now_us - (count - first) * step_us, step_us)
+        rows = filling.rows(size, round(now * 1_000_000) - (count - first) * step_us, step_us)
         with store.transaction():
-            store.add_rows(rows, first + 1)
-            store.ids.add([row[0] for row in rows if row[0] is not None], int(time.time() // 86400))
+            for start in range(0, len(rows), _COMMIT):
+                store.add_rows(rows[start : start + _COMMIT], first + start + 1)
+            store.ids.add([row[0] for row in rows if row[0] is not None], first + size, int(now // 86400))
         if first < count - tail:
-            filling.totals.apply(rows, 0.0)
+            totals.apply(rows, 0.0)
         if first + size == count - tail:
+            checkpoint = Checkpoint(totals, now, count - tail)
+            for _ in checkpoint.pack():
+                pass
             with store.transaction():
-                store.save_checkpoint(filling.totals.changed()[1], count - tail)
+                store.save_checkpoint(checkpoint.rows, checkpoint.pending, checkpoint.seq)
     store.close()
 
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from exporter.ledger.store import Store
-from exporter.runtime import CHECKPOINT_EVENTS, LEDGER_FILE
+from exporter.runtime import LEDGER_FILE
+from exporter.upkeep import CHECKPOINT_EVENTS
 from tests.bench import ledgers, machine
 from tests.bench.results import Result
 
@@ -60,7 +61,8 @@ def _restore(data: Path, kept: tuple[list[tuple[str, str, bytes]], int]) -> None
     """Set the checkpoint back, so that the next start has the same tail to count."""
     store = Store(data / LEDGER_FILE)
     with store.transaction():
-        store.save_checkpoint(*kept)
+        rows, seq = kept
+        store.save_checkpoint(rows, {}, seq)
     store.close()
 
 
@@ -77,5 +79,5 @@ def leave_log(data: Path) -> None:
     """Add 3,000 idempotency keys, which touches a page each, and leave their write-ahead log for the next start."""
     store = Store(data / LEDGER_FILE)
     with store.transaction():
-        store.ids.add([os.urandom(16) for _ in range(3000)], 0)
+        store.connection.executemany("INSERT INTO ids VALUES (?, 0)", [(os.urandom(16),) for _ in range(3000)])
     _left_open.append(store)

@@ -140,8 +140,8 @@ def test_no_call_is_lost_and_none_counts_twice_through_crashes(tmp_path: Path) -
 
     # To the nano-dollar, past the floats of the page: what the ledger holds, by SQL alone.
     with sqlite3.connect(tmp_path / "data" / "ledger.sqlite") as ledger:
-        assert ledger.execute("SELECT count(*), sum(cost) FROM events").fetchone() == (
-            len(events),
-            sum(map(cost, events)),
-        )
+        for level in ("hour", "day"):
+            query = "SELECT sum(requests), sum(cost_nanousd) FROM usage WHERE level = ?"
+            assert ledger.execute(query, (level,)).fetchone() == (len(events), sum(map(cost, events)))
+        assert ledger.execute("SELECT sum(seq - first + 1) FROM chunks").fetchone() == (len(events),)
     print(f"{KILLS} kills, {len(events):,} calls, {sum(map(cost, events)):,} nano-dollars: exact")

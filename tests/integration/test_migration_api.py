@@ -191,7 +191,7 @@ async def test_a_model_without_a_price_never_gets_a_cost_of_nothing(running: Run
     found = await baseline(running, "house-llm")
     assert found["tokens_per_request"] == 1500
     assert "cost_per_request_usd" not in found
-    await running.exporter.checkpoint()
+    await running.exporter.upkeep.checkpoint()
     await running.restart()
     _, state = await get(running, "/baselines")
     assert state["totals"]["house-llm"]["unpriced"] == 20

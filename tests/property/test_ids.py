@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from exporter.errors import LedgerError
 from exporter.ledger import ids
 from exporter.ledger.store import Store
+from exporter.totals import Row
 
+EVENT = Row(None, 0, 1, 4, 0, 0, 0, 0, 0, 0, None, 0, 0, None, None, None, None, None, 1, 0, 1, None, None, None)
 keys = st.integers(0, 400).map(lambda number: (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(16, "little"))
 steps = st.lists(
-    st.tuples(st.lists(keys, max_size=40, unique=True), st.sampled_from(["commit", "commit", "fail", "reopen"])),
+    st.tuples(
+        st.lists(keys, max_size=40, unique=True), st.sampled_from(["commit", "commit", "fail", "reopen", "merge"])
+    ),
     max_size=25,
 )
 
@@ -28,6 +32,7 @@ def test_what_was_committed_is_known_and_nothing_else(steps: list[tuple[list[byt
         patch.setattr(ids, "_MERGE_LEAST", 7)
         store = Store(Path(folder) / "ledger.sqlite")
         truth: set[bytes] = set()
+        place = 0
         for asked, end in steps:
             if end == "reopen":
                 store.close()
@@ -37,24 +42,34 @@ def test_what_was_committed_is_known_and_nothing_else(steps: list[tuple[list[byt
                     known = store.ids.known(asked)
                     assert known == truth & set(asked)
                     new = [key for key in asked if key not in known]
-                    store.ids.add(new, 20_000)
+                    add(store, new, place)
+                    if end == "merge":
+                        store.ids.begin_merge()
                     if end == "fail":
                         raise LedgerError("disk full")
             except LedgerError:
                 continue
             truth |= set(new)
+            place += len(new)
         store.close()
 
 
-def test_merged_keys_leave_the_fresh_ones(tmp_path: Path) -> None:
+def add(store: Store, new: list[bytes], place: int) -> None:
+    """Store an event for each key, after a place."""
+    if new:
+        store.add_rows([EVENT._replace(id_hash=key) for key in new], place + 1)
+    store.ids.add(new, place + len(new), 20_000)
+
+
+def test_merged_keys_leave_memory(tmp_path: Path) -> None:
     store = Store(tmp_path / "ledger.sqlite")
     made = [number.to_bytes(16, "big") for number in range(ids.MERGE_AT + 5_000)]
     for start in range(0, len(made), 5_000):
         with store.transaction():
-            store.ids.add(made[start : start + 5_000], 20_000)
-    while store.ids._merging:
+            add(store, made[start : start + 5_000], start)
+    while store.ids.merged_upto < ids.MERGE_AT:
         with store.transaction():
-            store.ids.add([], 20_000)
+            store.ids.add([], len(made), 20_000)
     store.close()
     store = Store(tmp_path / "ledger.sqlite")
 

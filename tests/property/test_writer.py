@@ -67,20 +67,20 @@ async def write(path: Path, batches: list[list[Row]], failures: int, chance: ran
                 raise LedgerError("disk full")
 
     store.transaction = failing  # type: ignore[method-assign]
-    writer = Writer(store, ManualClock(0))
-    for name in NAMES:
-        writer.add_name(name)
-    writer.start()
     totals = empty()
 
     def fold(new: Sequence[Row], _: int) -> None:
         totals.apply(new, 0.0)
 
+    writer = Writer(store, ManualClock(0), fold)
+    for name in NAMES:
+        writer.add_name(name)
+    writer.start()
     waiting = list(batches)
     while waiting:
         at_once = waiting[: chance.randint(1, 4)]
         waiting = waiting[len(at_once) :]
-        results = await asyncio.gather(*[writer.append(batch, fold) for batch in at_once], return_exceptions=True)
+        results = await asyncio.gather(*[writer.append(batch) for batch in at_once], return_exceptions=True)
         for batch, result in zip(at_once, results, strict=True):
             if isinstance(result, LedgerError):
                 waiting.append(batch)
