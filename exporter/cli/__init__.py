@@ -12,6 +12,7 @@ from exporter.cli.check import check
 from exporter.cli.demo import demo
 from exporter.cli.generate import generate
 from exporter.cli.init import init
+from exporter.cli.ledger import backup, export, repair, restore
 from exporter.cli.prices import prices
 from exporter.cli.reference import reference
 from exporter.cli.replay import replay
@@ -44,7 +45,7 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, check, generate, init, prices, replay, demo, reference):
+for command in (serve, check, generate, init, prices, replay, demo, backup, restore, export, repair, reference):
     cli.add_command(command)
 
 

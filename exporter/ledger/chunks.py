@@ -31,7 +31,8 @@ VERSION = 1
 COLUMNS = Row._fields
 HASH_BYTES = 16
 _PLACES = {name: place for place, name in enumerate(COLUMNS)}
-_TYPES = (("B", 2**8), ("H", 2**16), ("I", 2**32))
+_WIDE = 2**32
+_TYPES = (("B", 2**8), ("H", 2**16), ("I", _WIDE))
 _WIDTHS = {"B": 1, "H": 2, "I": 4, "q": 8}
 _SMALL = 64  # bytes of a column that are not worth a compressor
 _encode = msgspec.msgpack.Encoder().encode
@@ -81,8 +82,9 @@ def _column(values: Values, count: int) -> list[Any]:
         return ["=", first]
     try:
         low, high = min(values), max(values)
-        base = low if high >= 2**32 and high - low < 2**32 else 0
-        kind = next((code for code, above in _TYPES if 0 <= low - base and high - base < above), "q")
+        span = high - low
+        base = low if high >= _WIDE and span < _WIDE else 0
+        kind = next((code for code, above in _TYPES if low >= base and above > high - base), "q")
         numbers = array(kind, [value - base for value in values] if base else values)
     except (TypeError, OverflowError):  # some are absent, or no integers of 64 bits
         return ["*", values]

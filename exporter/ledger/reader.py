@@ -11,6 +11,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
@@ -46,6 +47,7 @@ class View:
         Raises:
             sqlite3.Error: it cannot be opened.
         """
+        self._path = path
         self._deadline = deadline
         self._connection = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
@@ -57,6 +59,21 @@ class View:
     def close(self) -> None:
         """Let the file go."""
         self._connection.close()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Turn failures of the file into ours.
+
+        Raises:
+            TooSlow: the deadline passed.
+            LedgerError: the ledger cannot be read.
+        """
+        try:
+            yield
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
+            if isinstance(error, sqlite3.OperationalError) and self._late():
+                raise TooSlow from error
+            raise LedgerError(f"the ledger {self._path} cannot be read: {error}") from error
 
     def _late(self) -> bool:
         return time.monotonic() > self._deadline
@@ -156,20 +173,10 @@ class Reader:
 
     def _answer(self, question: Callable[[View], T], deadline: float) -> T:
         try:
-            view = View(self._path, deadline)
-            try:
+            with closing(View(self._path, deadline)) as view, view.reading():
                 return question(view)
-            finally:
-                view.close()
-        except sqlite3.OperationalError as error:
-            if time.monotonic() > deadline:
-                raise TooSlow from error
-            raise self._unreadable(error) from error
-        except (sqlite3.Error, msgspec.MsgspecError) as error:
-            raise self._unreadable(error) from error
-
-    def _unreadable(self, error: Exception) -> LedgerError:
-        return LedgerError(f"the ledger {self._path} cannot be read: {error}")
+        except sqlite3.Error as error:
+            raise LedgerError(f"the ledger {self._path} cannot be read: {error}") from error
 
     def close(self) -> None:
         """Let the question under way end, and answer no more."""

@@ -1,0 +1,1 @@
+"""What the ledger holds, as records and files that other programs read."""
