@@ -43,6 +43,7 @@ log = structlog.get_logger("runtime")
 LEDGER_FILE = "ledger.sqlite"
 IDLE_SECONDS = 75.0  # for a connection that asks nothing, or does not finish its headers
 LINGER_SECONDS = 2.0  # to let a client read an answer that came before the end of what it sends
+SWITCH_SECONDS = 0.001  # a thread that computes makes others wait at most so long at a time
 SHUTDOWN_SECONDS = 5.0  # for requests under way; whoever stops us usually waits ten
 
 
@@ -198,6 +199,13 @@ class Exporter:
         log.info("ledger closed", events=self.totals.events)
 
 
+def settle_garbage() -> None:
+    """What lives as long as the process need not be walked through by the garbage collector again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # a request of a thousand events makes thousands of objects, none in a cycle
+
+
 async def serve(plan: Plan, settings: Settings) -> None:
     """Run until SIGINT or SIGTERM; SIGHUP reloads.
 
@@ -212,11 +220,8 @@ async def serve(plan: Plan, settings: Settings) -> None:
         settings = dataclasses.replace(settings, listen=tuple((host, port) for host, port, *_ in addresses))
     exporter = Exporter(plan, settings)
     services = await exporter.start()
-    gc.collect()
-    gc.freeze()  # what the ledger held lives as long as the process: no later collection need walk through it
-    # A request of a thousand events makes thousands of objects, none of them in a cycle.
-    gc.set_threshold(50_000, 20, 20)
-    sys.setswitchinterval(0.001)  # a thread that computes makes others wait at most so long at a time
+    settle_garbage()
+    sys.setswitchinterval(SWITCH_SECONDS)
     reloading = asyncio.create_task(signals.reload_when_asked(exporter.reload))
     runner = web.AppRunner(
         create_app(services, telemetry_path=settings.telemetry_path),

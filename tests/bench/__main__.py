@@ -23,6 +23,7 @@ from tests.bench import (
     machine,
     memory,
     rendering,
+    reports,
     single_events,
     start,
 )
@@ -33,6 +34,7 @@ MEASUREMENTS: dict[str, Callable[..., list[Result]]] = {
     "single": single_events.measure,
     "render": rendering.measure,
     "stall": loop_stall.measure,
+    "reports": reports.measure,
     "memory": memory.measure,
     "start": start.measure,
     "client": client_call.measure,

@@ -1,0 +1,1 @@
+"""What the ledger's content means: percentiles, costs, trends."""
