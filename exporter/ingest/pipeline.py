@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from exporter.clock import Clock
 from exporter.errors import LedgerError, Overloaded
@@ -30,8 +29,7 @@ class Stats(Counting, Protocol):
         """Events refused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What became of a request's events; `cost` (nano-dollars) and `at` (Unix seconds) are those of its only event."""
 
     accepted: int

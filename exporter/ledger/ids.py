@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from exporter.ledger import chunks
 
 MERGE_AT = 100_000  # keys in memory from which on they are merged
-_MERGE_LEAST = 256  # keys that a commit merges at least
+_MERGE_IDLE = 2000  # keys that are merged by a transaction that brings no new ones
 _STEP = 500  # keys of one statement: each statement gives other threads a chance, which may cost milliseconds
 _ASK_STEP = 50  # questions have few lengths, so that SQLite keeps their statements
 _INSERT = "INSERT OR IGNORE INTO ids VALUES "
@@ -68,7 +68,7 @@ class IdIndex:
         self._added = list(keys)
         self._added_upto = upto
         if self._merging_upto > self.merged_upto:
-            self._merged = min(len(self._merging), max(_MERGE_LEAST, 2 * len(keys)))
+            self._merged = min(len(self._merging), 2 * len(keys) or _MERGE_IDLE)
             piece = self._merging[: -self._merged - 1 : -1]
             for start in range(0, len(piece), _STEP):
                 part = piece[start : start + _STEP]

@@ -31,7 +31,8 @@ class SelfMetrics:
         self.registry = CollectorRegistry(auto_describe=True)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        self._events = self._counter(catalog.EXPORTER_EVENTS, EVENT_RESULTS)
+        events = self._counter(catalog.EXPORTER_EVENTS, EVENT_RESULTS)
+        self._accepted, self._duplicate, self._refused = map(events.labels, ("accepted", "duplicate", "rejected"))
         self._rejected = self._counter(catalog.EXPORTER_REJECTED, REJECT_REASONS)
         self._auth_failures = self._counter(catalog.EXPORTER_AUTH_FAILURES, AUTH_FAILURES)
         self._folded = self._counter(catalog.EXPORTER_LABELS_FOLDED, FOLDED_LABELS)
@@ -65,12 +66,13 @@ class SelfMetrics:
 
     def accepted(self, count: int, duplicates: int) -> None:
         """Events stored, and events that were stored before."""
-        self._events.labels("accepted").inc(count)
-        self._events.labels("duplicate").inc(duplicates)
+        self._accepted.inc(count)
+        if duplicates:
+            self._duplicate.inc(duplicates)
 
     def rejected(self, reason: str, count: int = 1) -> None:
         """Events refused."""
-        self._events.labels("rejected").inc(count)
+        self._refused.inc(count)
         self._rejected.labels(reason).inc(count)
 
     def folded(self, label: str) -> None:

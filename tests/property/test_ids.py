@@ -29,7 +29,7 @@ steps = st.lists(
 def test_what_was_committed_is_known_and_nothing_else(steps: list[tuple[list[bytes], str]]) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(ids, "MERGE_AT", 30)
-        patch.setattr(ids, "_MERGE_LEAST", 7)
+        patch.setattr(ids, "_MERGE_IDLE", 7)
         store = Store(Path(folder) / "ledger.sqlite")
         truth: set[bytes] = set()
         place = 0
