@@ -12,7 +12,7 @@ Baselines are changes of the kind `baseline`, with keys `<model>/<name>`; beside
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import msgspec
@@ -40,6 +40,8 @@ TOTALS = "totals"
 MIN_SAMPLES = 20  # calls of a model below which nothing is said about it
 LIVE = ("source", "target")
 HERE = ""  # this exporter among those that are merged
+Counted = Mapping[str, Mapping[str, "Sums"]]
+"""What further exporters counted: exporter, by a name that stays the same from taking to taking -> model -> sums."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _BUCKETS = len(DURATION_BUCKETS) + 1
@@ -174,7 +176,8 @@ def take(
     totals: Totals,
     migration: Migration,
     by: Author,
-    others: Mapping[str, Mapping[str, Sums]] | None = None,
+    others: Counted | None = None,
+    without: Sequence[str] = (),
 ) -> Taking:
     """Baselines of all models of a migration from the calls since the last taking.
 
@@ -185,13 +188,16 @@ def take(
         totals: What this exporter counted.
         migration: The migration.
         by: Who takes them, when, and why.
-        others: What further exporters counted, by a name that stays the same from taking to taking.
+        others: What further exporters counted.
+        without: Exporters that are left out, which the audit log then says; their calls stay for the next taking.
 
     Raises:
         RequestError: 422 when the sums of another exporter are about an unknown model or contradict themselves.
     """
     measured = {HERE: measure(totals, migration), **(others or {})}
     _refuse_nonsense(migration, others or {})
+    if without:
+        by = replace(by, reason="; ".join(filter(None, (by.reason, f"without {', '.join(without)}"))))
     changes: list[Change] = []
     taken: list[str] = []
     missing: dict[str, str] = {}
@@ -226,21 +232,32 @@ def take(
 
 
 def advance(
-    control: Control, totals: Totals, migration: Migration, to: str, by: Author
+    control: Control,
+    totals: Totals,
+    migration: Migration,
+    to: str,
+    by: Author,
+    others: Counted | None = None,
+    without: Sequence[str] = (),
 ) -> tuple[list[Change], Taking | None]:
-    """The step into another phase, with baselines when it leaves the first one.
+    """The step into another phase, with baselines when it leaves the first one; `others` and `without` as in `take`.
 
     Raises:
         RequestError: the step is refused, as `Control.advance` says.
     """
     step = control.advance(migration, to, by)
-    if control.phase(migration) != migration.phases[0].name:
+    if not in_first_phase(control, migration):
         return [step], None
-    taking = take(control, totals, migration, by)
+    taking = take(control, totals, migration, by, others, without)
     return [step, *taking.changes], taking
 
 
-def _refuse_nonsense(migration: Migration, others: Mapping[str, Mapping[str, Sums]]) -> None:
+def in_first_phase(control: Control, migration: Migration) -> bool:
+    """Whether the next step takes baselines."""
+    return control.phase(migration) == migration.phases[0].name
+
+
+def _refuse_nonsense(migration: Migration, others: Counted) -> None:
     known = models_of(migration)
     for exporter, models in others.items():
         if exporter == HERE:

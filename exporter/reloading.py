@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from exporter import systemd
 from exporter.clock import Clock
+from exporter.control import Change, Control
 from exporter.errors import ExporterError, UserError
 from exporter.ingest.changes import Changes
 from exporter.ingest.pipeline import Ingest
 from exporter.metrics.page import Exposition
 from exporter.metrics.selfmetrics import SelfMetrics
 from exporter.plan.load import load
-from exporter.plan.model import Plan
+from exporter.plan.model import SHARD, Plan
 from exporter.pricing.book import PriceBook
 from exporter.settings import Settings, check_exposure
 from exporter.upkeep import Upkeep
@@ -54,6 +55,17 @@ def with_flags(plan: Plan, settings: Settings) -> Plan:
     if not settings.external_url:
         return plan
     return dataclasses.replace(plan, urls=dataclasses.replace(plan.urls, external=settings.external_url))
+
+
+def changes_of(plan: Plan, settings: Settings, at: float) -> Callable[[Control], Sequence[Change]]:
+    """What the file changes in the state, decided when it is asked, at the Unix time `at`.
+
+    Nothing on a shard: limits, thresholds and phases are the control's, and a log that says when they came into force
+    where they never do would not be true. Nor can a phase that the file lost keep a shard from starting.
+    """
+    if settings.mode == SHARD:
+        return lambda control: ()
+    return lambda control: control.from_file(plan, round(at * 1_000_000))
 
 
 def configuration(
@@ -148,8 +160,7 @@ class Reloader:
 
         # Recording what changed is the last thing that may fail. The rest happens in the same step of the event loop
         # as the changes come into force, so that nobody ever sees a part of the old plan with a part of the new one.
-        at_us = round(now * 1_000_000)
-        return len(await self._changes.make(lambda control: control.from_file(read.plan, at_us), take_over))
+        return len(await self._changes.make(changes_of(read.plan, settings, now), take_over))
 
     def _read(self) -> Read:
         plan = with_flags(load(self._services.plan.path), self._settings)

@@ -26,9 +26,9 @@ from exporter.ledger.store import SQLITE_VERSION, Name, Store
 from exporter.ledger.writer import Writer
 from exporter.metrics.page import Exposition
 from exporter.metrics.selfmetrics import SelfMetrics
-from exporter.plan.model import Plan
+from exporter.plan.model import SHARD, Plan
 from exporter.pricing.book import PriceBook
-from exporter.reloading import Read, Reloader, configuration, read_web, with_flags
+from exporter.reloading import Read, Reloader, changes_of, configuration, read_web, with_flags
 from exporter.settings import Settings, check_exposure
 from exporter.signals import Signals
 from exporter.totals import Row, Totals
@@ -61,7 +61,7 @@ class Exporter:
         self._web = read_web(settings)
         check_exposure(plan, settings, self._web)
         self._clock = clock or SystemClock()
-        self.metrics = SelfMetrics(sqlite_version=SQLITE_VERSION)
+        self.metrics = SelfMetrics(sqlite_version=SQLITE_VERSION, mode=settings.mode)
         self.tls = self._encryption()
         self.totals = Totals()
         self.control = Control()
@@ -100,8 +100,7 @@ class Exporter:
         self.writer = Writer(store, self._clock, self._fold, on_group=self.metrics.committed)
         self.writer.start()
         self.changes = Changes(self.control, self.writer, self._clock)
-        at_us = round(self._clock.now() * 1_000_000)
-        await self.changes.make(lambda control: control.from_file(self._plan, at_us))
+        await self.changes.make(changes_of(self._plan, self._settings, self._clock.now()))
         self.ingest = Ingest(self._plan, book, names, self.writer, self._clock, self.metrics)
         self.upkeep = Upkeep(
             self.writer,
@@ -112,7 +111,8 @@ class Exporter:
             self._plan,
         )
         await self.upkeep.begin(opened, checkpoint_seq)
-        self.exposition = Exposition(self._plan, self.control, self.totals, self.metrics, self._clock)
+        published = None if self._settings.mode == SHARD else self.control
+        self.exposition = Exposition(self._plan, published, self.totals, self.metrics, self._clock)
         self.metrics.configured(
             now=self._clock.now(),
             series_limit=self._plan.limits.series_per_metric,
@@ -121,7 +121,9 @@ class Exporter:
         )
         self._tasks.append(asyncio.create_task(self.upkeep.run()))
         self._reader = Reader(store.path)
-        log.info("ledger open", path=str(store.path), events=self.totals.events, replayed=opened.replayed)
+        mode = self._settings.mode
+        events, replayed = self.totals.events, opened.replayed
+        log.info("ledger open", mode=mode, path=str(store.path), events=events, replayed=replayed)
         scrapes = self._settings.max_requests
         self.services = Services(
             configuration=configuration(Read(self._plan, self._web), self._settings, self.metrics, self._clock),
@@ -136,6 +138,7 @@ class Exporter:
             health=self._health,
             queued=lambda: self.writer.waiting,
             reload=self.reload,
+            mode=mode,
             lifecycle=self._settings.lifecycle,
             scrapes=asyncio.Semaphore(scrapes) if scrapes else None,
         )
@@ -235,9 +238,11 @@ async def serve(plan: Plan, settings: Settings) -> None:
         await runner.setup()
         for listener in sockets:
             await web.SockSite(runner, listener, backlog=1024, ssl_context=exporter.tls).start()
-            log.info("listening", url=_url(listener, encrypted=exporter.tls is not None))
+            log.info("listening", mode=settings.mode, url=_url(listener, encrypted=exporter.tls is not None))
         if services.guard.open and not services.configuration.door.config.guarded:
             log.warning("no tokens are configured: whoever reaches the address may push, read and change")
+        if settings.mode == SHARD and plan.targets.control is None:
+            log.warning("targets.exporters names no control: whoever asks for a change learns only that it is not here")
         systemd.notify("READY=1")
         await signals.ended.wait()
         log.info("stopping")

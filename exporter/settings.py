@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from exporter.errors import UserError
-from exporter.plan.model import Plan
+from exporter.plan.model import CONTROL, Plan
 from exporter.web.auth import is_loopback
 from exporter.web.webconfig import WebConfig
 
@@ -19,6 +19,7 @@ class Settings:
 
     storage_path: Path
     listen: tuple[tuple[str, int], ...]
+    mode: str = CONTROL  # or shard: of several exporters exactly one is the control
     telemetry_path: str = "/metrics"
     allow_unauthenticated: bool = False
     web_config: Path | None = None

@@ -22,7 +22,7 @@ COMPOSE_ALERTMANAGERS = ("alertmanager:9093",)
 def prometheus_config(
     plan: Plan,
     *,
-    exporters: Sequence[tuple[str, str]] = COMPOSE_EXPORTERS,
+    exporters: Sequence[tuple[str, str]] | None = None,
     alertmanagers: Sequence[str] = COMPOSE_ALERTMANAGERS,
     rule_files: Sequence[str] = RULE_FILES,
     scrape_interval: float | None = None,
@@ -33,8 +33,9 @@ def prometheus_config(
 
     Args:
         plan: gives the scrape interval, unless `scrape_interval` (seconds) is given.
-        exporters: (instance, host:port) of each. The instance names the exporter for ever, whatever address it has:
-            money is bridged and summed by instance, so that a new name would count it twice for 15 minutes.
+        exporters: (instance, host:port) of each, when not those of the plan, or the one of the compose file where it
+            names none. The instance names the exporter for ever, whatever address it has: money is bridged and summed
+            by instance, so that a new name would count it twice for 15 minutes.
         alertmanagers: host:port of each.
         rule_files: paths, relative to the configuration file or absolute.
         scrape_interval: seconds, when not the plan's.
@@ -49,9 +50,7 @@ def prometheus_config(
         "scrape_configs": [
             {
                 "job_name": catalog.JOB,
-                "static_configs": [
-                    {"targets": [target], "labels": {"instance": instance}} for instance, target in exporters
-                ],
+                "static_configs": _planned(plan) if exporters is None else _static(exporters),
             },
             {"job_name": "prometheus", "static_configs": [{"targets": [prometheus]}]},
             {"job_name": "alertmanager", "static_configs": [{"targets": list(alertmanagers)}]},
@@ -61,3 +60,19 @@ def prometheus_config(
         del document["alerting"]
         document["scrape_configs"].pop()
     return write_yaml(document, ("Rule files are looked up beside this file.",))
+
+
+def _planned(plan: Plan) -> list[Document]:
+    """The plan's exporters, each with its own scheme; the compose file's one where the plan names none."""
+    named = plan.targets.exporters
+    if not named:
+        return _static(COMPOSE_EXPORTERS)
+    configs = _static([(exporter.instance, exporter.address) for exporter in named])
+    for exporter, config in zip(named, configs, strict=True):
+        if exporter.scheme != "http":
+            config["labels"]["__scheme__"] = exporter.scheme
+    return configs
+
+
+def _static(exporters: Sequence[tuple[str, str]]) -> list[Document]:
+    return [{"targets": [target], "labels": {"instance": instance}} for instance, target in exporters]

@@ -305,6 +305,16 @@ EXPORTER_RELOAD_TIME = Metric(
     (),
     "seconds",
 )
+EXPORTER_PERIOD_START = Metric(
+    "llm_exporter_budget_period_start_timestamp_seconds",
+    "gauge",
+    "Start of the calendar period that this exporter's part of llm_budget_spent_usd is about.",
+    ("migration", "period"),
+    "seconds",
+)
+EXPORTER_MODE = Metric(
+    "llm_exporter_mode_info", "gauge", "The control, which alone publishes the plan, or a shard.", ("mode",)
+)
 EXPORTER_BUILD_INFO = Metric(
     "llm_exporter_build_info",
     "gauge",
@@ -315,7 +325,7 @@ EXPORTER_BUILD_INFO = Metric(
 METRICS: tuple[Metric, ...] = tuple(value for value in globals().values() if isinstance(value, Metric))
 BY_NAME: dict[str, Metric] = {metric.name: metric for metric in METRICS}
 
-# Facts of the plan, published by one exporter only; rules read them through `plan:<metric>:max`.
+# Facts of the plan, published by the control only; rules read them through `plan:<metric>:max`.
 PLAN_FACTS: tuple[Metric, ...] = (
     MIGRATION_INFO,
     MODEL_INFO,

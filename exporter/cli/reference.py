@@ -7,7 +7,7 @@ import click
 from exporter import catalog
 from exporter.plan import reference as configuration
 from exporter.web import webconfig
-from exporter.web.app import API
+from exporter.web.app import API, ON_SHARDS
 
 _WEB = """\
 The file of `--web.config.file`, in the format of Prometheus's exporter-toolkit. Paths are relative to its
@@ -89,9 +89,12 @@ def _default(option: click.Option) -> str:
 
 
 def _paths() -> str:
-    lines = ["| Method | Path | Role |", "|---|---|---|"]
-    lines += [f"| {method} | `{path}` | {role} |" for method, path, role, _ in API]
-    lines += [f"| GET | `{path}` | none |" for path in ("/metrics", "/", "/-/healthy", "/-/ready")]
+    lines = ["| Method | Path | Role | On a shard |", "|---|---|---|---|"]
+    lines += [
+        f"| {method} | `{path}` | {role} | {'yes' if handler in ON_SHARDS else '409'} |"
+        for method, path, role, handler in API
+    ]
+    lines += [f"| GET | `{path}` | none | yes |" for path in ("/metrics", "/", "/-/healthy", "/-/ready")]
     return "\n".join(lines) + "\n"
 
 

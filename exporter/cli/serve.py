@@ -11,11 +11,20 @@ import click
 from exporter import log, runtime
 from exporter.cli.options import DEFAULT_PORT, address, config_file, url
 from exporter.plan.load import load
+from exporter.plan.model import CONTROL, MODES
 from exporter.settings import MAX_REQUESTS, Settings
 
 
 @click.command()
 @config_file
+@click.option(
+    "--mode",
+    type=click.Choice(MODES),
+    default=CONTROL,
+    show_default=True,
+    envvar="LLM_MIGRATION_MODE",
+    help="Of several exporters one is the control, at which changes are made; the others are shards, which only count.",
+)
 @click.option(
     "--storage.path",
     "storage_path",
@@ -104,6 +113,7 @@ from exporter.settings import MAX_REQUESTS, Settings
 )
 def serve(
     config_file: Path,
+    mode: str,
     storage_path: Path,
     listen: tuple[str, ...],
     telemetry_path: str,
@@ -123,6 +133,7 @@ def serve(
     settings = Settings(
         storage_path=storage_path,
         listen=tuple(address(value) for value in listen),
+        mode=mode,
         telemetry_path=telemetry_path,
         allow_unauthenticated=allow_unauthenticated,
         web_config=web_config,

@@ -108,9 +108,21 @@ def usage_families(usage: Usage) -> list[Family]:
     ]
 
 
-def plan_families(plan: Plan, control: Control, totals: Totals, now: float) -> list[Family]:
-    """What is planned, decided and spent, at the Unix time `now`."""
-    families = {metric: Family(metric) for metric in (*catalog.PLAN_FACTS, catalog.BUDGET_SPENT)}
+def spending_families(plan: Plan, totals: Totals, now: float) -> list[Family]:
+    """What this exporter counted in the periods of the Unix time `now`: its part of what was spent, and since when."""
+    spent, start_of = Family(catalog.BUDGET_SPENT), Family(catalog.EXPORTER_PERIOD_START)
+    for migration in plan.migrations:
+        for period in PERIODS:
+            labels = (migration.name, period)
+            start, end = period_bounds(period, now, plan.timezone)
+            spent.rows.append((labels, nano_to_usd(totals.spent(migration.name, start, end))))
+            start_of.rows.append((labels, start))
+    return [spent, start_of]
+
+
+def plan_families(plan: Plan, control: Control, now: float) -> list[Family]:
+    """What is planned and decided, at the Unix time `now`: facts that only one of several exporters may publish."""
+    families = {metric: Family(metric) for metric in catalog.PLAN_FACTS}
 
     def add(metric: Metric, labels: Labels, value: int | float) -> None:
         families[metric].rows.append((labels, value))
@@ -132,7 +144,6 @@ def plan_families(plan: Plan, control: Control, totals: Totals, now: float) -> l
         for period in PERIODS:
             limit = control.budget_limit(name, period)
             start, end = period_bounds(period, now, plan.timezone)
-            add(catalog.BUDGET_SPENT, (name, period), nano_to_usd(totals.spent(name, start, end)))
             add(catalog.BUDGET_PERIOD_START, (name, period), start)
             add(catalog.BUDGET_PERIOD_END, (name, period), end)
             if limit is not None:

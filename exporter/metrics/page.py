@@ -12,7 +12,14 @@ from typing import TypeVar
 from exporter import catalog
 from exporter.clock import Clock
 from exporter.control import Control
-from exporter.metrics.families import Family, Usage, plan_families, series_family, usage_families
+from exporter.metrics.families import (
+    Family,
+    Usage,
+    plan_families,
+    series_family,
+    spending_families,
+    usage_families,
+)
 from exporter.metrics.hold import Hold
 from exporter.metrics.planned import planned_groups
 from exporter.metrics.render import OPENMETRICS, Renderer, negotiate
@@ -37,8 +44,11 @@ class Page:
 class Exposition:
     """The page's state: which label sets were shown to scrapers, and the texts of all of them."""
 
-    def __init__(self, plan: Plan, control: Control, totals: Totals, metrics: SelfMetrics, clock: Clock) -> None:
-        """Call when the totals hold what the ledger held at start: all of that is shown as it is."""
+    def __init__(self, plan: Plan, control: Control | None, totals: Totals, metrics: SelfMetrics, clock: Clock) -> None:
+        """Call when the totals hold what the ledger held at start: all of that is shown as it is.
+
+        Without a `control` the page has no facts of the plan, as a shard's.
+        """
         self._plan = plan
         self._control = control
         self._totals = totals
@@ -130,10 +140,12 @@ class Exposition:
         return shown
 
     def facts(self) -> list[Family]:
-        """What is planned, decided and spent, and who sent events when."""
+        """What is planned and decided, what was spent, and who sent events when."""
+        now = self._clock.now()
         last_event = Family(catalog.EXPORTER_LAST_EVENT)
         last_event.rows += [((name,), at / 1_000_000) for name, at in self._totals.last_event_us.items()]
-        return [*plan_families(self._plan, self._control, self._totals, self._clock.now()), last_event]
+        planned = [] if self._control is None else plan_families(self._plan, self._control, now)
+        return [*planned, *spending_families(self._plan, self._totals, now), last_event]
 
     async def page(self, *, accept: str, scraper: bool, compress: bool) -> Page:
         """The page in the format that the Accept header asks for.

@@ -18,6 +18,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as openmetr
 
 from exporter import __version__, catalog
 from exporter.catalog import EVENT_RESULTS, REJECT_REASONS, Metric
+from exporter.plan.model import CONTROL
 
 AUTH_FAILURES = ("missing", "unknown", "forbidden", "certificate")
 FOLDED_LABELS = ("model", "category", "application", "route", "evaluator", "unpriced")
@@ -26,7 +27,7 @@ FOLDED_LABELS = ("model", "category", "application", "route", "evaluator", "unpr
 class SelfMetrics:
     """Counters and gauges about the exporter itself."""
 
-    def __init__(self, *, sqlite_version: str) -> None:
+    def __init__(self, *, sqlite_version: str, mode: str = CONTROL) -> None:
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry(auto_describe=True)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
@@ -51,6 +52,7 @@ class SelfMetrics:
         self._reload_ok = self._gauge(catalog.EXPORTER_RELOAD_OK)
         self._reload_time = self._gauge(catalog.EXPORTER_RELOAD_TIME)
         self._price_book = self._gauge(catalog.EXPORTER_PRICE_BOOK)
+        self._gauge(catalog.EXPORTER_MODE).labels(mode).set(1)
         self._gauge(catalog.EXPORTER_BUILD_INFO).labels(__version__, platform.python_version(), sqlite_version).set(1)
 
     def _counter(self, metric: Metric, values: tuple[str, ...]) -> Counter:

@@ -13,7 +13,7 @@ from exporter.money import usd_to_nano
 from exporter.plan import model
 from exporter.plan.calendar import end_of_day, start_of_day
 from exporter.plan.check import version_pair
-from exporter.plan.spec import FileSpec, PriceSpec, RuleSpec
+from exporter.plan.spec import FileSpec, PriceSpec, RuleSpec, TargetsSpec
 from exporter.plan.spec_channels import ChannelSpec, EmailSpec
 from exporter.plan.spec_migration import GateSpec, MigrationSpec, PhaseSpec, ThresholdsSpec
 from exporter.plan.zones import begin_of, finish_of
@@ -69,7 +69,7 @@ def build(spec: FileSpec, path: Path) -> model.Plan:
         rules=tuple(_rule(rule) for rule in spec.rules.values),
         tokens=tuple(model.Token(token.name, token.role, token.sha256) for token in spec.tokens.values),
         urls=model.Urls(urls.external, urls.prometheus, urls.alertmanager, urls.grafana, urls.runbooks),
-        targets=model.Targets(version_pair(spec.targets.alertmanager_version), spec.targets.scrape_interval),
+        targets=_targets(spec.targets, path.parent),
         retention=model.Retention(retention.events, retention.size, retention.hourly, retention.daily),
     )
 
@@ -177,6 +177,20 @@ def _channel(name: str, spec: ChannelSpec) -> model.Channel:
     if isinstance(spec, EmailSpec) and spec.auth_password_file and not spec.auth_username:
         options["auth_username"] = spec.from_.rpartition("<")[2].rstrip(">")
     return model.Channel(name, spec.type, options, spec.rate_limit, spec.enabled)
+
+
+def _targets(spec: TargetsSpec, folder: Path) -> model.Targets:
+    """Paths are relative to the folder of the file, because the exporter itself reads them."""
+    return model.Targets(
+        alertmanager_version=version_pair(spec.alertmanager_version),
+        scrape_interval=spec.scrape_interval,
+        exporters=tuple(
+            model.ExporterTarget(exporter.instance, *exporter.address, exporter.mode)
+            for exporter in spec.exporters.values
+        ),
+        exporter_token_file=folder / spec.exporter_token_file if spec.exporter_token_file else None,
+        exporter_ca_file=folder / spec.exporter_ca_file if spec.exporter_ca_file else None,
+    )
 
 
 def _rule(spec: RuleSpec) -> dict[str, object]:

@@ -18,6 +18,7 @@ from exporter.plan.reading import Entries, Items, Report
 from exporter.plan.schema import Record
 from exporter.plan.spec import FileSpec, PriceSpec, TargetsSpec
 from exporter.plan.spec_channels import WebhookSpec
+from exporter.plan.spec_exporters import check_exporters
 from exporter.plan.spec_migration import MigrationSpec, ScopeSpec
 from exporter.plan.values import did_you_mean
 from exporter.plan.zones import zone_or_none, zone_remedy
@@ -266,6 +267,8 @@ def _check_targets(spec: FileSpec, report: Report) -> None:
         if version_pair(written) < OLDEST_ALERTMANAGER:
             message = f"Alertmanager {written} is too old for the generated configuration"
             report.add(spec.targets.at("alertmanager_version"), message, "upgrade it to 0.25 or later")
+    if spec.ok("targets") and spec.targets.ok("exporters"):
+        check_exporters(spec.targets.exporters, report)
     if spec.ok("retention") and spec.retention.ok("hourly", "daily") and spec.retention.daily < spec.retention.hourly:
         message = "sums by day would be kept for less time than sums by hour"
         report.add(spec.retention.at("daily"), message, "keep daily at least as long as hourly")

@@ -38,6 +38,7 @@ def describe(plan: Plan, now: float) -> str:
         lines += _section(severity, [_told(plan, plan.routing.get(severity, ()))])
     lines += _section("escalation", [_escalation(plan)])
     lines += ["", "exporter"]
+    lines += _section("exporters", _exporters(plan))
     lines += _section("access", _access(plan))
     lines += _section("keeps", [_retention(plan)])
     lines += _section("changes", _changes(plan))
@@ -146,6 +147,11 @@ def _escalation(plan: Plan) -> str:
     steps = plan.escalation
     first = f"unacknowledged for {duration(steps.critical)} (critical) or {duration(steps.emergency)} (emergency)"
     return f"{first}, and again for {duration(steps.second)}: {_told(plan, steps.to)}"
+
+
+def _exporters(plan: Plan) -> Iterator[str]:
+    for exporter in plan.targets.exporters:
+        yield f"{exporter.instance} at {exporter.url}, {exporter.mode}"
 
 
 def _access(plan: Plan) -> Iterator[str]:

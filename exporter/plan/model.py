@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 PERIODS = ("daily", "weekly", "monthly")
 SEVERITIES = ("info", "warning", "critical", "emergency")
+CONTROL, SHARD = MODES = ("control", "shard")  # what an exporter is among several; alone, it is the control
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,11 +212,39 @@ class Urls:
 
 
 @dataclass(frozen=True, slots=True)
+class ExporterTarget:
+    """One of several exporters, as Prometheus and the others reach it."""
+
+    instance: str  # its label, for ever
+    scheme: str  # http or https
+    address: str  # host:port
+    mode: str  # control or shard
+
+    @property
+    def url(self) -> str:
+        """Its address with the scheme."""
+        return f"{self.scheme}://{self.address}"
+
+
+@dataclass(frozen=True, slots=True)
 class Targets:
-    """What the generated files are for."""
+    """What the generated files are for, and which exporters there are; a single one needs no mention."""
 
     alertmanager_version: tuple[int, int] = (0, 25)
     scrape_interval: float = 15.0
+    exporters: tuple[ExporterTarget, ...] = ()  # one control, any number of shards
+    exporter_token_file: Path | None = None  # with which the control asks the shards
+    exporter_ca_file: Path | None = None  # whom the control believes about their certificates
+
+    @property
+    def control(self) -> ExporterTarget | None:
+        """The exporter at which changes are made."""
+        return next((exporter for exporter in self.exporters if exporter.mode == CONTROL), None)
+
+    @property
+    def shards(self) -> tuple[ExporterTarget, ...]:
+        """The exporters that only count."""
+        return tuple(exporter for exporter in self.exporters if exporter.mode == SHARD)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from exporter.plan.model import SEVERITIES
 from exporter.plan.nodes import Kind, Node, Scalar
 from exporter.plan.reading import ListOf, MapOf, One, Report, Row, Unreadable, refusal
 from exporter.plan.schema import Nested, Record, key, optional, required
-from exporter.plan.spec_channels import CHANNEL
+from exporter.plan.spec_channels import CHANNEL, SECRET_FILE
+from exporter.plan.spec_exporters import FILE, ExporterSpec
 from exporter.plan.spec_migration import CATEGORY, COUNT, LIMIT, MODEL, TEXT, MigrationSpec
 from exporter.plan.values import Boolean, Choice, Day, Duration, Number, Size, Text, Url, integer
 
@@ -138,6 +139,17 @@ class TargetsSpec(Record):
         ),
         "How often Prometheus scrapes the exporter.",
         default="15s",
+    )
+    exporters = key(
+        ListOf(Nested(ExporterSpec)), "All exporters, where there are several; `[]`: one, the control.", default="[]"
+    )
+    exporter_token_file = optional(
+        SECRET_FILE,
+        "File that holds a token of role viewer, with which the control asks the shards.",
+        absent="no token",
+    )
+    exporter_ca_file = optional(
+        FILE, "Authorities for the certificates of exporters at https.", absent="those of the machine"
     )
 
 

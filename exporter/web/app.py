@@ -8,7 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from exporter import __version__
-from exporter.web import audit, baselines, control, events, lifecycle, pages, scrape, tasks, thresholds
+from exporter.plan.model import CONTROL
+from exporter.web import audit, baselines, control, events, lifecycle, pages, scrape, shards, tasks, thresholds
 from exporter.web.auth import ANONYMOUS
 from exporter.web.draining import UNDER_WAY, UnderWay
 from exporter.web.problems import problems
@@ -35,6 +36,10 @@ API: tuple[tuple[str, str, str, _Handler], ...] = (
     ("POST", "/-/reload", "admin", lifecycle.reload),
     ("PUT", "/-/reload", "admin", lifecycle.reload),
 )
+# What a shard answers itself; everything else is the control's.
+ON_SHARDS = frozenset(
+    {events.post_events, events.track_request, baselines.get_baselines, lifecycle.config, lifecycle.reload}
+)
 _HEADERS = {
     "Server": f"llm-migration-exporter/{__version__}",
     "X-Content-Type-Options": "nosniff",
@@ -50,7 +55,8 @@ def create_app(services: Services, *, telemetry_path: str = "/metrics") -> web.A
     app[SERVICES] = services
     app[UNDER_WAY] = UnderWay()
     for method, path, role, handler in API:
-        app.router.add_route(method, path, _guarded(handler, role))
+        here = services.mode == CONTROL or handler in ON_SHARDS
+        app.router.add_route(method, path, _guarded(handler if here else shards.elsewhere, role))
     app.router.add_get(telemetry_path, _open(scrape.metrics), name="metrics")
     app.router.add_get("/", _open(pages.landing))
     app.router.add_get("/-/healthy", pages.healthy)

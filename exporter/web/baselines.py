@@ -8,30 +8,40 @@ import msgspec
 from aiohttp import web
 
 from exporter import baselines
-from exporter.baselines import SAMPLES, TIMESTAMP, Sums, Taking
+from exporter.baselines import SAMPLES, TIMESTAMP, Counted, Sums, Taking
 from exporter.control import Author, Change, Control
 from exporter.errors import RequestError
-from exporter.plan.model import PERIODS, Migration
+from exporter.plan.model import CONTROL, PERIODS, Migration
 from exporter.web.bodies import answer, read_struct
 from exporter.web.services import ACTOR, Services, migration_of, moment, services
+from exporter.web.shards import counted, refuse_wrong_names
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class BaselineRequest(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /baselines`: `exporters` has what further exporters counted, each as the `totals` of its own GET."""
+    """`POST /baselines`.
+
+    The shards of the plan are asked for what they counted. `exporters` has what further exporters counted, or shards
+    that cannot be asked, each as the `totals` of its own GET; `without` names shards that are to be left out.
+    """
 
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
     exporters: dict[_Name, dict[str, Sums]] = {}
+    without: list[_Name] = []
 
 
 async def get_baselines(request: web.Request) -> web.Response:
-    """`GET /api/v1/{migration}/baselines`: those in force, and what this exporter counted so far."""
+    """`GET /api/v1/{migration}/baselines`: those in force, and what this exporter counted so far.
+
+    A shard has no baselines; the control asks it for its `totals`, and takes from them what came since the last time.
+    """
     service = services(request)
     migration = migration_of(request)
     return answer(
         {
-            "baselines": _in_force(service.control, migration),
+            "mode": service.mode,
+            "baselines": _in_force(service.control, migration) if service.mode == CONTROL else None,
             "totals": baselines.measure(service.totals, migration),
             "timestamp": moment(service.clock.now()),
         }
@@ -43,19 +53,23 @@ async def take_baselines(request: web.Request) -> web.Response:
     service = services(request)
     migration = migration_of(request)
     wanted = await read_struct(request, BaselineRequest) if request.body_exists else BaselineRequest()
-    author = service.changes.author(request[ACTOR], "api", wanted.reason)
     takings: list[Taking] = []
+    async with service.baselining:
+        others = await counted(service.plan, migration, wanted.exporters, wanted.without)
+        author = service.changes.author(request[ACTOR], "api", wanted.reason)
 
-    def decide(control: Control) -> tuple[Change, ...]:
-        takings.append(baselines.take(control, service.totals, migration, author, wanted.exporters))
-        return takings[-1].changes
+        def decide(control: Control) -> tuple[Change, ...]:
+            takings.append(baselines.take(control, service.totals, migration, author, others, wanted.without))
+            return takings[-1].changes
 
-    await service.changes.make(decide)
+        await service.changes.make(decide)
     (taking,) = takings
     return answer(
         {
             "status": "taken" if taking.taken else "not_taken",
             **outcome(taking),
+            "exporters": sorted(others),
+            "without": wanted.without,
             "baselines": _in_force(service.control, migration),
             "updated_by": author.name,
             "timestamp": moment(author.at_us / 1_000_000),
@@ -64,21 +78,31 @@ async def take_baselines(request: web.Request) -> web.Response:
 
 
 async def initialize(request: web.Request) -> web.Response:
-    """`POST /api/v1/{migration}/initialize?phase=`: begin, in a later phase where the work has begun already."""
+    """`POST /api/v1/{migration}/initialize?phase=`: begin, in a later phase where the work has begun already.
+
+    `without=`, once for each, names shards that are to be left out of the first baselines.
+    """
     service = services(request)
     migration = migration_of(request)
     phase = request.query.get("phase", migration.phases[0].name)
-    author = service.changes.author(request[ACTOR], "api", f"initialized in {phase}")
+    without = request.query.getall("without", [])
     takings: list[Taking] = []
+    async with service.baselining:
+        author = service.changes.author(request[ACTOR], "api", f"initialized in {phase}")
+        _begin(service.control, migration, phase, author)  # what is refused is refused before the shards are asked
+        refuse_wrong_names(service.plan, (), without)
+        others: Counted = {}
+        if not _in_force(service.control, migration):
+            others = await counted(service.plan, migration, {}, without)
 
-    def decide(control: Control) -> list[Change]:
-        changes = _begin(control, migration, phase, author)
-        if not _in_force(control, migration):
-            takings.append(baselines.take(control, service.totals, migration, author))
-            changes += takings[-1].changes
-        return changes
+        def decide(control: Control) -> list[Change]:
+            changes = _begin(control, migration, phase, author)
+            if not _in_force(control, migration):
+                takings.append(baselines.take(control, service.totals, migration, author, others, without))
+                changes += takings[-1].changes
+            return changes
 
-    await service.changes.make(decide)
+        await service.changes.make(decide)
     return answer(_initialized(service, migration, author, takings))
 
 

@@ -9,12 +9,13 @@ import msgspec
 from aiohttp import web
 
 from exporter import baselines
-from exporter.baselines import Taking
+from exporter.baselines import Counted, Taking
 from exporter.control import Change, Control
 from exporter.money import nano_to_usd, usd_to_nano
 from exporter.web.baselines import outcome
 from exporter.web.bodies import answer, read_struct
 from exporter.web.services import ACTOR, migration_of, services
+from exporter.web.shards import counted, refuse_wrong_names
 
 
 class BudgetChange(msgspec.Struct, forbid_unknown_fields=True):
@@ -27,10 +28,14 @@ class BudgetChange(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class PhaseChange(msgspec.Struct, forbid_unknown_fields=True):
-    """`POST /advance-phase`: a step, with a reason when it is out of order."""
+    """`POST /advance-phase`: a step, with a reason when it is out of order.
+
+    A step out of the first phase takes baselines; `without` names shards that are to be left out of them.
+    """
 
     new_phase: str
     reason: Annotated[str, msgspec.Meta(max_length=1000)] = ""
+    without: list[str] = []
 
 
 async def set_budget(request: web.Request) -> web.Response:
@@ -65,15 +70,23 @@ async def advance_phase(request: web.Request) -> web.Response:
     service = services(request)
     migration = migration_of(request)
     wanted = await read_struct(request, PhaseChange)
-    author = service.changes.author(request[ACTOR], "api", wanted.reason)
     takings: list[Taking] = []
+    async with service.baselining:
+        author = service.changes.author(request[ACTOR], "api", wanted.reason)
+        service.control.advance(migration, wanted.new_phase, author)  # refused before the shards are asked
+        refuse_wrong_names(service.plan, (), wanted.without)
+        others: Counted = {}
+        if baselines.in_first_phase(service.control, migration):
+            others = await counted(service.plan, migration, {}, wanted.without)
 
-    def decide(control: Control) -> list[Change]:
-        changes, taking = baselines.advance(control, service.totals, migration, wanted.new_phase, author)
-        takings.extend([taking] if taking else [])
-        return changes
+        def decide(control: Control) -> list[Change]:
+            changes, taking = baselines.advance(
+                control, service.totals, migration, wanted.new_phase, author, others, wanted.without
+            )
+            takings.extend([taking] if taking else [])
+            return changes
 
-    change, *_ = await service.changes.make(decide)
+        change, *_ = await service.changes.make(decide)
     now = service.clock.now()
     return answer(
         {

@@ -14,8 +14,10 @@ from exporter.web.services import ACTOR, services
 
 
 async def config(request: web.Request) -> web.Response:
-    """`GET /config`: the plan in force as its file says it, without secrets."""
-    return web.Response(text=redacted(services(request).plan.text), content_type="application/yaml", charset="utf-8")
+    """`GET /config`: the plan in force as its file says it, without secrets; a comment says the mode."""
+    service = services(request)
+    text = f"# --mode={service.mode}\n{redacted(service.plan.text)}"
+    return web.Response(text=text, content_type="application/yaml", charset="utf-8")
 
 
 async def reload(request: web.Request) -> web.Response:

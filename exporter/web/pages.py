@@ -10,7 +10,7 @@ from aiohttp import web
 from exporter import __version__
 from exporter.money import format_usd
 from exporter.plan.calendar import period_bounds
-from exporter.plan.model import Migration
+from exporter.plan.model import SHARD, ExporterTarget, Migration
 from exporter.web.services import Services, services
 
 _STYLE = """
@@ -40,12 +40,28 @@ async def landing(request: web.Request) -> web.Response:
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>LLM migration exporter</title><style>{_STYLE}</style>"
         f"<h1>LLM migration exporter <small>{escape(__version__)}</small></h1>"
-        f"<p>Counts, prices and publishes model calls for Prometheus.</p><nav>{nav}</nav>{''.join(parts)}"
+        f"<p>Counts, prices and publishes model calls for Prometheus. {_mode(service)}</p>"
+        f"<nav>{nav}</nav>{''.join(parts)}"
         "<h2>Push an event</h2><pre>curl -H 'Content-Type: application/json' "
         f"{escape(external)}/api/v1/events -d "
         """'{"model":"gpt-4.1","input_tokens":1200,"output_tokens":300,"latency":2.1,"success":true}'</pre></html>"""
     )
     return web.Response(body=html.encode(errors="replace"), content_type="text/html", charset="utf-8")
+
+
+def _mode(service: Services) -> str:
+    """What this exporter is, and where the others are."""
+    targets = service.plan.targets
+    if service.mode == SHARD:
+        where = _link(targets.control) if targets.control else "which the plan does not name"
+        return f"Mode shard: this is its own part, and changes are made at the control, {where}."
+    if targets.shards:
+        return f"Mode control: this is its own part, others are at {', '.join(map(_link, targets.shards))}."
+    return "Mode control."
+
+
+def _link(exporter: ExporterTarget) -> str:
+    return f'<a href="{escape(exporter.url)}">{escape(exporter.instance)}</a>'
 
 
 def _migration(service: Services, migration: Migration) -> str:
@@ -61,17 +77,19 @@ def _migration(service: Services, migration: Migration) -> str:
     share = live["target"] / calls if calls else 0.0
     start, end = period_bounds("daily", now, service.plan.timezone)
     today = service.totals.spent(migration.name, start, end)
-    limit = service.control.budget_limit(migration.name, "daily")
+    alone = service.mode != SHARD and not service.plan.targets.shards
+    limit = service.control.budget_limit(migration.name, "daily") if alone else None  # of all exporters together
     budget = f" of {format_usd(limit)} USD" if limit is not None else ""
     days = (migration.deadline - now) / 86400
     deadline = datetime.fromtimestamp(migration.deadline, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    rows = (
-        ("Phase", escape(service.control.phase(migration))),
+    rows = [
         ("Deadline", f"{deadline}, {abs(days):.1f} days {'left' if days >= 0 else 'ago'}"),
         ("Calls on target models, all time", f"{live['target']:,} of {calls:,} ({share:.1%})"),
         ("Cost today", f"{format_usd(today)}{budget or ' USD'}"),
         ("Cost, all time", f"{format_usd(cost)} USD"),
-    )
+    ]
+    if service.mode != SHARD:  # which has no phases
+        rows.insert(0, ("Phase", escape(service.control.phase(migration))))
     table = "".join(f"<tr><td>{name}</td><td class=n>{value}</td></tr>" for name, value in rows)
     return (
         f"<h2>{escape(migration.name)}</h2><p>{escape(migration.description)}</p>"
@@ -82,10 +100,11 @@ def _migration(service: Services, migration: Migration) -> str:
 
 async def healthy(request: web.Request) -> web.Response:
     """`GET /-/healthy`: 200 while events can be stored, else 503 with what is wrong."""
-    wrong = services(request).health()
+    service = services(request)
+    wrong = service.health()
     if wrong is not None:
         return web.Response(status=503, text=f"{wrong}\n")
-    return web.Response(text="The exporter is healthy.\n")
+    return web.Response(text=f"The exporter is healthy, its mode is {service.mode}.\n")
 
 
 async def ready(_: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from exporter.ingest.pipeline import Ingest
 from exporter.ledger.reader import Reader
 from exporter.metrics.page import Exposition
 from exporter.metrics.selfmetrics import SelfMetrics
-from exporter.plan.model import Migration, Plan
+from exporter.plan.model import CONTROL, Migration, Plan
 from exporter.totals import Totals
 from exporter.web.auth import Guard
 from exporter.web.door import Door
@@ -50,8 +50,11 @@ class Services:
     health: Callable[[], str | None]  # what is wrong, None when all is well
     queued: Callable[[], int]
     reload: Callable[[str], Awaitable[int]]  # reads the files again for somebody; how many values of the plan changed
+    mode: str = CONTROL  # or shard
     lifecycle: bool = False  # whether a reload may be asked for over HTTP
     scrapes: asyncio.Semaphore | None = None  # bounds scrapes at the same time
+    # Held from asking the shards until the baselines are in force: an answer must not be older than the last taking.
+    baselining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def plan(self) -> Plan:

@@ -13,7 +13,7 @@ from exporter.bundle import files
 from exporter.bundle.prometheus import prometheus_config
 from exporter.bundle.yamlwriter import NOTICE, write_yaml
 from exporter.plan.load import load
-from exporter.plan.model import AlertOverride, Targets
+from exporter.plan.model import AlertOverride, ExporterTarget, Targets
 from tests.configs import SHIPPED
 from tests.plans import migration, plan
 from tests.programs import program
@@ -169,6 +169,22 @@ def test_the_scrape_configuration_names_instances_that_do_not_depend_on_addresse
         {"targets": ["127.0.0.1:2"], "labels": {"instance": "shard-1"}},
     ]
     assert document["alerting"]["alertmanagers"][0]["static_configs"] == [{"targets": ["127.0.0.1:3"]}]
+
+
+def test_the_exporters_of_the_plan_are_scraped_each_by_its_name_and_scheme(tmp_path: Path) -> None:
+    exporters = (
+        ExporterTarget("control", "http", "control.example:10410", "control"),
+        ExporterTarget("shard-1", "https", "[2001:db8::1]:10410", "shard"),
+    )
+    content = prometheus_config(plan(targets=Targets(exporters=exporters)), rule_files=[])
+    path = tmp_path / "prometheus.yml"
+    path.write_bytes(content)
+    promtool("check", "config", str(path))
+    (job, *_) = parsed(content)["scrape_configs"]
+    assert job["static_configs"] == [
+        {"targets": ["control.example:10410"], "labels": {"instance": "control"}},
+        {"targets": ["[2001:db8::1]:10410"], "labels": {"instance": "shard-1", "__scheme__": "https"}},
+    ]
 
 
 def test_without_an_alertmanager_prometheus_only_looks(tmp_path: Path) -> None:

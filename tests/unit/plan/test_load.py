@@ -14,6 +14,7 @@ from exporter.errors import ConfigError
 from exporter.plan.load import load, parse
 from exporter.plan.model import (
     Escalation,
+    ExporterTarget,
     Gate,
     LabelOptions,
     Limits,
@@ -130,6 +131,24 @@ def test_the_shipped_file_says_what_the_contract_says() -> None:
         "emergency": ("slack", "email", "pagerduty"),
     }
     assert plan.escalation == Escalation(900, 300, 3600, ("pagerduty", "email"))
+
+
+def test_several_exporters_are_one_control_and_shards_with_paths_beside_the_file(tmp_path: Path) -> None:
+    tail = """
+targets:
+  exporter_token_file: secrets/viewer
+  exporter_ca_file: /etc/ssl/ca.pem
+  exporters:
+    - {instance: shard-1, address: 'https://[::1]:10411', mode: shard}
+    - {instance: control, address: localhost:10410, mode: control}
+"""
+    targets = parse(MINIMAL + tail, tmp_path / "migration.yaml").targets
+
+    assert targets.control == ExporterTarget("control", "http", "localhost:10410", "control")
+    assert [shard.url for shard in targets.shards] == ["https://[::1]:10411"]
+    assert targets.exporter_token_file == tmp_path / "secrets" / "viewer"
+    assert targets.exporter_ca_file == Path("/etc/ssl/ca.pem")
+    assert _plan().targets.control is None
 
 
 def test_a_minimal_file_has_the_defaults_of_the_model_and_those_of_the_shipped_file() -> None:
