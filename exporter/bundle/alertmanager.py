@@ -113,6 +113,12 @@ def inhibit_rules() -> tuple[InhibitRule, ...]:
             (ours, f'signal=~"{"|".join(MEASURED)}"'),
             ("bundle",),
         ),
+        # The plan is unknown: nothing that was compared with it can be known to be over.
+        InhibitRule(
+            (ours, 'alertname="LLMControlMissing"'),
+            (ours, f'signal=~"{"|".join(MEASURED)}"'),
+            ("bundle", "migration"),
+        ),
     )
 
 

@@ -1,8 +1,8 @@
 """Recording rules: facts become the series that alerts and dashboards read.
 
-Plan facts come from one exporter; they are read as `plan:<metric>:max`, which outlives failed scrapes and restarts of
-up to 15 minutes and does not care how many instances publish. Additive facts are summed over all exporters, always
-`sum by`, never `without`: an instance that appears twice, or with new target labels, must not break a join.
+Plan facts come from one exporter, the control; they are read as `plan:<metric>:max`, which outlives failed scrapes and
+restarts of up to 15 minutes and does not care how many instances publish. Additive facts are summed over all exporters,
+always `sum by`, never `without`: an instance that appears twice, or with new target labels, must not break a join.
 
 Chains stay inside one group, in order, so that Prometheus evaluates every link in the same round.
 """
@@ -103,20 +103,35 @@ _BUDGET: Chain = (
     (
         # Each exporter's last word counts for 15 minutes, but only if it was spoken in the current period: an exporter
         # that was down at midnight does not bring yesterday's money into today. `timestamp` of a bare selector is the
-        # time of the scrape; the subquery finds it for exporters that do not answer now.
+        # time of the scrape; the subquery finds it for exporters that do not answer now. The clocks of exporters and
+        # Prometheus differ: who still says of itself that its figure is about an older period than that of the others
+        # is left out as well. What a clock far ahead says makes nobody else old. An exporter is known by its `instance`
+        # alone, whatever other labels its target has after a restart.
         "migration_period:llm_budget_spent_usd:sum",
         """
         sum by (migration, period) (
-          last_over_time(llm_budget_spent_usd[15m])
-          and
-          (
+          max by (migration, period, job, instance) (
             (
-              timestamp(llm_budget_spent_usd)
-              or
-              max_over_time(timestamp(llm_budget_spent_usd)[15m:30s])
+              last_over_time(llm_budget_spent_usd[15m])
+              unless
+              (
+                last_over_time(llm_exporter_budget_period_start_timestamp_seconds[15m])
+                < on (migration, period) group_left ()
+                max by (migration, period) (
+                  last_over_time(llm_exporter_budget_period_start_timestamp_seconds[15m]) <= time() + 60
+                )
+              )
             )
-            >= on (migration, period) group_left ()
-            plan:llm_budget_period_start_timestamp_seconds:max
+            and
+            (
+              (
+                timestamp(llm_budget_spent_usd)
+                or
+                max_over_time(timestamp(llm_budget_spent_usd)[15m:30s])
+              )
+              >= on (migration, period) group_left ()
+              plan:llm_budget_period_start_timestamp_seconds:max
+            )
           )
         )
         """,

@@ -49,6 +49,8 @@ ALERTS: tuple[Alert, ...] = (
     Alert("LLMDeadlineNear", "schedule", ("migration", "signal")),
     Alert("LLMDeadlineMissed", "schedule", ("migration", "signal")),
     Alert("LLMExporterDown", "meta", ("signal", "quantity")),
+    Alert("LLMControlMissing", "meta", ("migration", "signal")),
+    Alert("LLMControlDuplicate", "meta", ("migration", "signal")),
     Alert("LLMWatchdog", "meta", ("signal",)),
 )
 ALERTS_BY_NAME: dict[str, Alert] = {alert.name: alert for alert in ALERTS}

@@ -26,6 +26,23 @@ count({_SCRAPED} == 0)
 < count({_SCRAPED})
 """
 
+# Every exporter that has the migration in its plan publishes the start of its budgets' periods, a control its mode as
+# well. Two teams may have a control each in one Prometheus, as long as they are not about the same migration.
+_KNOWN = 'last_over_time(llm_exporter_budget_period_start_timestamp_seconds{period="daily"}[<< down_window >>])'
+_CONTROLS = f"""
+count by (migration) (
+  group by (migration, job, instance) ({_KNOWN})
+  and on (job, instance)
+  last_over_time(llm_exporter_mode_info{{mode="control"}}[<< down_window >>])
+)
+"""
+
+_NO_CONTROL = f"""
+count by (migration) (group by (migration, job, instance) ({_KNOWN}))
+unless on (migration)
+{_CONTROLS.strip()}
+"""
+
 ALERTS = (
     AlertDefinition(
         name="LLMExporterDown",
@@ -37,6 +54,23 @@ ALERTS = (
         summary="An exporter is down or not scraped.",
         description='Exporters without a successful scrape for five minutes: {{ $value | printf "%.0f" }}'
         '{{ range printf "up{job=%q} == 0" "<< job >>" | query }} {{ .Labels.instance }}{{ end }}.',
+    ),
+    AlertDefinition(
+        # Before the facts of the plan have outlived their fifteen minutes (see the inhibition).
+        name="LLMControlMissing",
+        levels=(Level("critical", 5 * MINUTE),),
+        expr=_NO_CONTROL,
+        summary="No exporter publishes the plan: limits, thresholds and phases are unknown.",
+        description='{{ $value | printf "%.0f" }} exporters count calls of {{ $labels.migration }}, and none of them '
+        "is the control.",
+    ),
+    AlertDefinition(
+        name="LLMControlDuplicate",
+        levels=(Level("warning", 10 * MINUTE),),
+        expr=f"{_CONTROLS.strip()} > 1",
+        summary="Several exporters publish the plan, and changes made at one of them may not come into force.",
+        description='{{ $value | printf "%.0f" }} exporters are the control of {{ $labels.migration }}; there must be '
+        "one.",
     ),
     AlertDefinition(
         name="LLMWatchdog",

@@ -117,6 +117,18 @@ def test_one_exporter_of_several_being_down_mutes_nothing(address: str) -> None:
     assert inhibited(address, [down, errors("critical", migration="g", model="x")]) == [False, False]
 
 
+def test_without_a_control_what_is_measured_is_quiet_in_the_migrations_that_lack_it(address: str) -> None:
+    alerts = [
+        alert("LLMControlMissing", "critical", "meta", migration="i"),
+        errors("critical", migration="i", model="x"),
+        alert("LLMBudgetExceeded", "critical", "cost", migration="i", period="daily"),
+        errors("critical", migration="j", model="x"),
+        alert("LLMUnpricedUsage", "warning", "cost", model="z"),
+        alert("LLMDeadlineMissed", "critical", "schedule", migration="i"),
+    ]
+    assert inhibited(address, alerts) == [False, True, True, False, False, False]
+
+
 def test_with_no_exporter_left_what_is_measured_is_quiet_and_dates_are_not(tmp_path: Path) -> None:
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "llm.tmpl").write_bytes(message_templates())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from exporter import catalog
 from exporter.bundle.alerting import alert_groups
@@ -13,11 +14,13 @@ from exporter.bundle.objects import AlertRule, RecordingRule, RuleGroup
 from exporter.bundle.recordings import recording_groups
 from tests.plans import plan
 from tests.unit.bundle.expressions import FROM_PROMETHEUS, names
+from tests.unit.bundle.plans import ROOT
 
 RECORDING_GROUPS = recording_groups(30)
 ALERT_GROUPS = alert_groups(plan(), 30)
 GROUPS = (*RECORDING_GROUPS, *ALERT_GROUPS)
 KNOWN = {**catalog.sample_labels(), **FROM_PROMETHEUS}
+TARGET = {"job", "instance"}  # labels that every scraper adds, and the only ones of a target that rules may name
 # Functions and modifiers that Prometheus 2.42 and every later one has without a flag.
 FLOOR = {
     "absent_over_time", "clamp", "clamp_min", "count_over_time", "histogram_quantile", "increase", "last_over_time",
@@ -69,7 +72,8 @@ def test_every_name_in_an_expression_is_in_the_catalogue(rule: RecordingRule | A
         assert series in KNOWN, f"{series} is not in the catalogue"
         assert matched <= KNOWN[series], f"{series} has no label {sorted(matched - KNOWN[series])}"
     labels = frozenset().union(*(KNOWN[series] for series, _ in found.series)) | set(found.made)
-    assert set(found.grouping) <= labels
+    assert set(found.grouping) <= labels | TARGET
+    assert "job" not in found.grouping or "instance" in found.grouping
 
 
 @each_rule
@@ -127,6 +131,19 @@ def test_recording_chains_stay_in_one_group_and_in_order() -> None:
                 assert group_of[series] == group.name, f"{rule.record} reads {series} of another group"
                 assert series in seen, f"{rule.record} reads {series}, which is recorded after it"
         seen.add(rule.record)
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for _, rule in recordings() if re.search(r"\bon \(", rule.expr)], ids=lambda rule: rule.record
+)
+def test_every_recording_that_joins_is_tested_with_three_exporters(rule: RecordingRule) -> None:
+    first, *_ = yaml.safe_load((ROOT / "rules" / "tests" / "exporters.yml").read_text(encoding="utf-8"))["tests"]
+    read = {series for series, _ in names(rule.expr).series}
+    instances = {re.search(r'instance="(.+?)"', entry["series"]) for entry in first["input_series"]}
+
+    assert {match.group(1) for match in instances if match} == {"control", "shard-1", "shard-2"}
+    assert read
+    assert any(rule.record in expected["expr"] for expected in first["promql_expr_test"])
 
 
 @each_alert
