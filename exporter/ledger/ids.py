@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from exporter.ledger import chunks
+from exporter.ledger.keyfilter import KeyFilter
 
 MERGE_AT = 100_000  # keys in memory from which on they are merged
 _MERGE_IDLE = 2000  # keys that are merged by a transaction that brings no new ones
@@ -31,6 +32,7 @@ class IdIndex:
             LedgerError: a chunk is damaged.
         """
         self._connection = connection
+        self.filter = KeyFilter(connection)
         self._recent: set[bytes] = set()
         self._merging: list[bytes] = []  # descending, so that slices are cut off its end
         self._merging_set: set[bytes] = set()
@@ -52,7 +54,7 @@ class IdIndex:
         known = asked & recent
         if merging:
             known |= asked & merging
-        unsure = sorted(asked - known)
+        unsure = sorted(self.filter.perhaps(asked - known))
         for start in range(0, len(unsure), _STEP):
             part = unsure[start : start + _STEP]
             part += part[-1:] * (-len(part) % _ASK_STEP)
@@ -70,6 +72,7 @@ class IdIndex:
         if self._merging_upto > self.merged_upto:
             self._merged = min(len(self._merging), 2 * len(keys) or _MERGE_IDLE)
             piece = self._merging[: -self._merged - 1 : -1]
+            self.filter.add(piece)
             for start in range(0, len(piece), _STEP):
                 part = piece[start : start + _STEP]
                 values = ("(?,%d)," % day) * len(part)  # noqa: UP031 - a repeated text, not a formatted one

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.errors import LedgerError
-from exporter.ledger import ids
+from exporter.ledger import ids, keyfilter
 from exporter.ledger.store import Store
 from exporter.totals import Row
 
@@ -18,7 +18,8 @@ EVENT = Row(None, 0, 1, 4, 0, 0, 0, 0, 0, 0, None, 0, 0, None, None, None, None,
 keys = st.integers(0, 400).map(lambda number: (number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(16, "little"))
 steps = st.lists(
     st.tuples(
-        st.lists(keys, max_size=40, unique=True), st.sampled_from(["commit", "commit", "fail", "reopen", "merge"])
+        st.lists(keys, max_size=40, unique=True),
+        st.sampled_from(["commit", "commit", "fail", "reopen", "merge", "walk"]),
     ),
     max_size=25,
 )
@@ -29,6 +30,8 @@ steps = st.lists(
 def test_what_was_committed_is_known_and_nothing_else(steps: list[tuple[list[bytes], str]]) -> None:
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(ids, "MERGE_AT", 30)
+        patch.setattr(keyfilter, "WALK", 9)
+        patch.setattr(keyfilter, "BITS", 64)
         patch.setattr(ids, "_MERGE_IDLE", 7)
         store = Store(Path(folder) / "ledger.sqlite")
         truth: set[bytes] = set()
@@ -43,6 +46,8 @@ def test_what_was_committed_is_known_and_nothing_else(steps: list[tuple[list[byt
                     assert known == truth & set(asked)
                     new = [key for key in asked if key not in known]
                     add(store, new, place)
+                    if end == "walk":
+                        store.ids.filter.walk()
                     if end == "merge":
                         store.ids.begin_merge()
                     if end == "fail":
