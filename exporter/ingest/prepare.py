@@ -28,6 +28,9 @@ _ERRORS = {name: number for number, name in enumerate(ERROR_TYPES, start=1)}
 _OTHER_ERROR = _ERRORS["other"]
 _TIERS = {name: number for number, name in enumerate(TIERS)}
 _WAYS = 20_000  # kept; beyond, all are worked out anew
+# In the key of a way. A label with a zero character in it makes more of them, or a longer key out of a shorter one; but
+# short keys end in a tier and long ones in `True` or `False`.
+_SEPARATORS = (4, 7)
 _row = tuple.__new__  # a Row from a tuple of all its fields, in half the time of `Row(...)`
 
 
@@ -90,7 +93,7 @@ class Preparer:
         self._resolver = Resolver(plan, book, names, counting.dropped)
         self._names = names
         self._price_version: int | None = None
-        self._ways: dict[tuple[object, ...], Way] = {}
+        self._ways: dict[str, Way] = {}  # labels, joined by zero characters
         self._prices: dict[tuple[str, tuple[Tier | None, ...]], _Price] = {}
 
     def rows(  # noqa: PLR0912, PLR0915 - the hot loop, one pass
@@ -136,16 +139,9 @@ class Preparer:
                     message = f"the event says {event.migration}, the address {migration}"
                     rejected.append(Rejection(index, "migration", "inconsistent", message))
                     continue
-            key = (
-                event.model,
-                event.application,
-                event.category,
-                event.endpoint,
-                event.migration,
-                event.replaces,
-                event.shadow,
-                event.tier,
-            )
+            key = f"{event.model}\0{event.application}\0{event.category}\0{event.endpoint}\0{event.tier}"
+            if event.migration is not None or event.replaces is not None or event.shadow:
+                key = f"{key}\0{event.migration!r}\0{event.replaces!r}\0{event.shadow}"
             way = ways.get(key)
             if way is None:
                 made = self._way(event, key, index)
@@ -227,7 +223,8 @@ class Preparer:
             )
         return rows
 
-    def _way(self, event: Event, key: tuple[object, ...], index: int) -> Way | Rejection:
+    def _way(self, event: Event, key: str, index: int) -> Way | Rejection:
+        """Work out the way of an event and keep it, unless a zero character makes its key the key of others as well."""
         try:
             place = self._resolver.resolve(event)
         except UnknownMigrationError as error:
@@ -236,13 +233,15 @@ class Preparer:
         if len(self._ways) >= _WAYS:
             self._ways.clear()
         other = place.counterpart
-        way = self._ways[key] = Way(
+        way = Way(
             place,
             self._price(event.model, event.tier, None),
             # The same tokens on the other side; a model that lacks the tier would have been called at standard price.
             None if other is None else self._price(other, event.tier, "standard"),
             event.tier,
         )
+        if key.count("\0") in _SEPARATORS:
+            self._ways[key] = way
         return way
 
     def _price(self, model: str, *tiers: Tier | None) -> _Price:

@@ -19,7 +19,8 @@ MERGE_AT = 100_000  # keys in memory from which on they are merged
 _MERGE_IDLE = 2000  # keys that are merged by a transaction that brings no new ones
 _STEP = 500  # keys of one statement: each statement gives other threads a chance, which may cost milliseconds
 _ASK_STEP = 50  # questions have few lengths, so that SQLite keeps their statements
-_INSERT = "INSERT OR IGNORE INTO ids VALUES "
+_BLOCK = 250  # keys that one statement inserts; one length only, so that it is compiled once
+_INSERT = "INSERT OR IGNORE INTO ids VALUES"
 
 
 class IdIndex:
@@ -70,13 +71,16 @@ class IdIndex:
         self._added = list(keys)
         self._added_upto = upto
         if self._merging_upto > self.merged_upto:
-            self._merged = min(len(self._merging), 2 * len(keys) or _MERGE_IDLE)
+            wanted = 2 * len(keys) or _MERGE_IDLE
+            if wanted > _BLOCK:
+                wanted += -wanted % _BLOCK
+            self._merged = min(len(self._merging), wanted)
             piece = self._merging[: -self._merged - 1 : -1]
             self.filter.add(piece)
-            for start in range(0, len(piece), _STEP):
-                part = piece[start : start + _STEP]
-                values = ("(?,%d)," % day) * len(part)  # noqa: UP031 - a repeated text, not a formatted one
-                self._connection.execute(_INSERT + values[:-1], part)
+            whole = len(piece) - len(piece) % _BLOCK
+            for start in range(0, whole, _BLOCK):
+                self._connection.execute(f"{_INSERT} {_place(day, _BLOCK)}", piece[start : start + _BLOCK])
+            self._connection.executemany(f"{_INSERT} {_place(day, 1)}", [(key,) for key in piece[whole:]])
             self._ends = self._merged == len(self._merging)
             if self._ends:
                 self._connection.execute("UPDATE meta SET value = ? WHERE key = 'merged_ids'", (self._merging_upto,))
@@ -109,3 +113,7 @@ class IdIndex:
         self._added = []
         self._merged = 0
         self._ends = False
+
+
+def _place(day: int, count: int) -> str:
+    return ",".join([f"(?,{day})"] * count)
