@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
+import zlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import TypeVar
 
 from exporter import catalog
@@ -27,6 +28,8 @@ from exporter.metrics.selfmetrics import SelfMetrics
 from exporter.plan.model import Plan
 from exporter.totals import Cell, Counts, Group, GroupKey, Observed, Totals, View
 
+_GZIP = 31  # zlib's way to say: 32 KB of window, in gzip's format
+_GZIP_LEVEL = 1
 _SLICE = 1000  # label sets copied before the event loop may do something else
 K = TypeVar("K", int, str, GroupKey, tuple[str, ...])
 T = TypeVar("T", Cell, Counts, Group, Observed)
@@ -171,9 +174,14 @@ class Exposition:
         """On another thread, from copies alone."""
         families = [*usage_families(usage), *facts]
         families.append(series_family(families))
-        text = self._renderer.render(families, openmetrics=openmetrics)
-        body = (text + self._metrics.text(openmetrics=openmetrics)).encode()
-        return gzip.compress(body, compresslevel=1, mtime=0) if compress else body
+        texts = chain(
+            self._renderer.render(families, openmetrics=openmetrics), (self._metrics.text(openmetrics=openmetrics),)
+        )
+        if not compress:
+            return b"".join([text.encode() for text in texts])
+        packer = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP)  # piece by piece: the page in full takes much memory
+        pieces = [packer.compress(text.encode()) for text in texts]
+        return b"".join([*pieces, packer.flush()])
 
 
 def _no_counts(counts: Counts) -> Counts:

@@ -6,7 +6,7 @@ to the same samples as prometheus_client's own encoders, which the tests hold it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from exporter.catalog import Metric
 from exporter.metrics.families import Family, Labels
@@ -55,21 +55,20 @@ class Renderer:
     def __init__(self) -> None:
         self._texts: dict[tuple[str, ...], dict[Labels, str]] = {}
 
-    def render(self, families: Iterable[Family], *, openmetrics: bool) -> str:
-        """One page, without OpenMetrics' closing `# EOF`."""
-        lines: list[str] = []
+    def render(self, families: Iterable[Family], *, openmetrics: bool) -> Iterator[str]:
+        """One page, a family at a time, without OpenMetrics' closing `# EOF`; to be driven to its end."""
         largest: dict[tuple[str, ...], int] = {}
         for family in families:
             if len(family):
-                lines.append(_header(family.metric, openmetrics=openmetrics))
+                lines = [_header(family.metric, openmetrics=openmetrics)]
                 self._samples(family, lines, openmetrics=openmetrics)
                 labels = family.metric.labels
                 largest[labels] = max(largest.get(labels, 0), len(family))
+                lines.append("")
+                yield "\n".join(lines)
         for labels, texts in self._texts.items():
             if len(texts) > 2 * largest.get(labels, 0) + 1000:  # label sets that left the page must not stay for ever
                 texts.clear()
-        lines.append("")
-        return "\n".join(lines)
 
     def _samples(self, family: Family, lines: list[str], *, openmetrics: bool) -> None:
         metric = family.metric

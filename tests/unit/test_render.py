@@ -104,8 +104,8 @@ def samples(parsed: object) -> dict[tuple[str, frozenset[tuple[str, str]]], floa
 def test_both_formats_say_what_prometheus_client_says(families: list[Family]) -> None:
     registry = CollectorRegistry()
     registry.register(Oracle(families))
-    text = Renderer().render(families, openmetrics=False)
-    openmetrics = Renderer().render(families, openmetrics=True) + "# EOF\n"
+    text = "".join(Renderer().render(families, openmetrics=False))
+    openmetrics = "".join(Renderer().render(families, openmetrics=True)) + "# EOF\n"
 
     assert samples(parse_text(text)) == samples(parse_text(generate_latest(registry).decode()))
     assert samples(parse_openmetrics(openmetrics)) == samples(parse_openmetrics(openmetrics_page(registry).decode()))
@@ -117,7 +117,7 @@ def test_kept_texts_do_not_outlive_their_label_sets() -> None:
     renderer = Renderer()
     for generation in range(20):
         rows = [((str(generation), str(n), "", "", ""), n) for n in range(1000)]
-        renderer.render([Family(catalog.REQUESTS, rows)], openmetrics=False)
+        list(renderer.render([Family(catalog.REQUESTS, rows)], openmetrics=False))
 
     assert len(renderer._texts[catalog.U]) <= 4000
 
