@@ -32,7 +32,7 @@ from exporter.reloading import Read, Reloader, changes_of, configuration, read_w
 from exporter.settings import Settings, check_exposure
 from exporter.signals import Signals
 from exporter.totals import Row, Totals
-from exporter.upkeep import Upkeep, days, read
+from exporter.upkeep import Upkeep, read
 from exporter.web.app import create_app
 from exporter.web.draining import drain
 from exporter.web.services import Services
@@ -93,7 +93,7 @@ class Exporter:
     async def _open(self, store: Store) -> Services:
         book = PriceBook.load().with_overrides(self._plan.prices)
         names = Names(self._on_new_name)
-        opened = read(store, names, self.control, self._clock, days(self._plan))
+        opened = read(store, names, self.control, self._clock, self._plan)
         self.totals = opened.totals
         checkpoint_seq = store.checkpoint_seq()
         self.folded_seq = store.last_seq()

@@ -32,12 +32,6 @@ SPEND_SECONDS = 70 * 86400.0  # the longest budget period and the oldest event
 _STEPS = 20  # of pruning or compaction in a second in which nothing else waits
 _KEYS_SECONDS = 10.0
 _GROWN = 5_000  # objects' worth of new label sets that are worth telling the garbage collector
-Days = Callable[[float], tuple[float, float]]
-
-
-def days(plan: Plan) -> Days:
-    """The plan's calendar: start and end of the day that contains a Unix time."""
-    return lambda at: period_bounds("daily", at, plan.timezone)
 
 
 @dataclass(slots=True)
@@ -50,7 +44,7 @@ class Opened:
     set_back: bool = False  # the ledger is older than it was when it was last seen, or a copy
 
 
-def read(store: Store, names: Names, control: Control, clock: Clock, days: Days) -> Opened:
+def read(store: Store, names: Names, control: Control, clock: Clock, plan: Plan) -> Opened:
     """Bring names, totals and state up to what the ledger holds.
 
     Raises:
@@ -61,7 +55,7 @@ def read(store: Store, names: Names, control: Control, clock: Clock, days: Days)
         names.restore(known)
         for change in store.changes():
             control.apply(change)
-        opened = _checkpointed(store, names, days, clock) or _from_the_beginning(store, names, days, clock)
+        opened = _checkpointed(store, plan, clock) or _from_the_beginning(store, plan, clock)
         if opened.totals.events != store.last_seq():
             raise ValueError(f"totals count {opened.totals.events} events, and there were {store.last_seq()}")
     opened.totals.touch_all(clock.monotonic())
@@ -69,17 +63,22 @@ def read(store: Store, names: Names, control: Control, clock: Clock, days: Days)
     return opened
 
 
-def _blank(store: Store, days: Days, clock: Clock) -> Totals:
+def _blank(store: Store, plan: Plan, clock: Clock) -> Totals:
     totals = Totals()
-    totals.use_calendar(days)
+    _adopt(totals, plan)
     totals.enter(clock.now())
     for name in store.names():
         totals.add_name(name.id, name.kind, name.value)
     return totals
 
 
-def _checkpointed(store: Store, names: Names, days: Days, clock: Clock) -> Opened | None:
-    totals = _blank(store, days, clock)
+def _adopt(totals: Totals, plan: Plan) -> None:
+    totals.use_calendar(lambda at: period_bounds("daily", at, plan.timezone))
+    totals.keep_applications = bool(plan.labels.histogram_extra)
+
+
+def _checkpointed(store: Store, plan: Plan, clock: Clock) -> Opened | None:
+    totals = _blank(store, plan, clock)
     try:
         for kind, key, packed in store.checkpoint():
             restore(totals, kind, key, packed)
@@ -94,10 +93,10 @@ def _checkpointed(store: Store, names: Names, days: Days, clock: Clock) -> Opene
     return Opened(totals, totals.events - before)
 
 
-def _from_the_beginning(store: Store, names: Names, days: Days, clock: Clock) -> Opened:
+def _from_the_beginning(store: Store, plan: Plan, clock: Clock) -> Opened:
     if store.first_seq() > 1:
         raise ValueError("the checkpoint is damaged, and its oldest events are gone: counters cannot go on exactly")
-    totals = _blank(store, days, clock)
+    totals = _blank(store, plan, clock)
     totals.apply(store.rows_after(0), clock.monotonic())
     return Opened(totals, totals.events, rebuilt=True)
 
@@ -129,7 +128,7 @@ class Upkeep:
     def adopt(self, plan: Plan) -> None:
         """Use another plan's retention, and its calendar for what comes."""
         self._pruning.retention = plan.retention
-        self._totals.use_calendar(days(plan))
+        _adopt(self._totals, plan)
 
     async def begin(self, opened: Opened, checkpoint_seq: int) -> None:
         """Store what the opening decided.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -43,6 +44,7 @@ class Usage:
     unpriced: Sequence[Counts]
     first_token: Sequence[Observed]
     quality: Sequence[Observed]
+    by_application: Sequence[Observed] | None  # None: histograms are not split by application
     pair_ratios: Sequence[Observed]
     pairs: Sequence[Counts]
 
@@ -81,6 +83,8 @@ def usage_families(usage: Usage) -> list[Family]:
     first_token.histograms += [(observed.key, observed.histogram) for observed in usage.first_token]
     quality = Family(catalog.QUALITY, scale=1000)
     quality.histograms += [(observed.key, observed.histogram) for observed in usage.quality]
+    if usage.by_application is not None:
+        duration, first_token, quality = _split(usage.by_application, duration, first_token, quality)
     ratios = Family(catalog.PAIR_RATIO, scale=RATIO_SCALE)
     ratios.histograms += [(observed.key, observed.histogram) for observed in usage.pair_ratios]
     pairs = Family(catalog.PAIRS)
@@ -106,6 +110,20 @@ def usage_families(usage: Usage) -> list[Family]:
         ratios,
         pairs,
     ]
+
+
+def _split(observed: Iterable[Observed], *whole: Family) -> list[Family]:
+    """Histograms by application, in the place of those without: both at once would count every call twice in a sum."""
+    split = {
+        name: Family(
+            dataclasses.replace(family.metric, labels=(*family.metric.labels, "application")), scale=family.scale
+        )
+        for name, family in zip(("duration", "first_token", "quality"), whole, strict=True)
+    }
+    for one in observed:
+        name, *labels = one.key
+        split[name].histograms.append((tuple(labels), one.histogram))
+    return list(split.values())
 
 
 def spending_families(plan: Plan, totals: Totals, now: float) -> list[Family]:

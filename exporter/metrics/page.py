@@ -71,6 +71,7 @@ class Exposition:
         self._unpriced: Hold[int, Counts] = Hold(found_unpriced, _no_counts, **options)
         self._first_token: Hold[tuple[str, ...], Observed] = Hold(totals.first_token, _nothing_observed, **options)
         self._quality: Hold[tuple[str, ...], Observed] = Hold(totals.quality, _nothing_observed, **options)
+        self._applications: Hold[tuple[str, ...], Observed] = Hold(totals.by_application, _nothing_observed, **options)
         pairs = totals.pairs
         found_pairs = [name for name, counts in pairs.outcomes.items() if any(counts.values)]
         self._ratios: Hold[tuple[str, ...], Observed] = Hold(pairs.ratios, _nothing_observed, **options)
@@ -82,6 +83,7 @@ class Exposition:
             self._unpriced,
             self._first_token,
             self._quality,
+            self._applications,
             self._ratios,
             self._pairs,
         )
@@ -121,6 +123,9 @@ class Exposition:
                 unpriced=await show(totals.unpriced, self._unpriced),
                 first_token=await show(totals.first_token, self._first_token),
                 quality=await show(totals.quality, self._quality),
+                by_application=(
+                    await show(totals.by_application, self._applications) if self._plan.labels.histogram_extra else None
+                ),
                 pair_ratios=await show(totals.pairs.ratios, self._ratios),
                 pairs=await show(totals.pairs.outcomes, self._pairs, self._migrations),
             )

@@ -69,7 +69,11 @@ class LabelsSpec(Record):
 
     TITLE = "labels"
     drop = key(ListOf(One(Choice(DROPPABLE_LABELS))), "Labels to leave out of all series.", default="[]")
-    histogram_extra = key(ListOf(One(Choice(EXTRA_HISTOGRAM_LABELS))), "Labels to add to histograms.", default="[]")
+    histogram_extra = key(
+        ListOf(One(Choice(EXTRA_HISTOGRAM_LABELS))),
+        "Labels to add to histograms, from now on; exemplars then fall away.",
+        default="[]",
+    )
 
 
 class RoutingSpec(Record):

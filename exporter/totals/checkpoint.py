@@ -34,6 +34,7 @@ class Checkpoint:
         self._cells, totals.changed_cells = totals.changed_cells, {}
         self._groups, totals.changed_groups = totals.changed_groups, {}
         self._routes, totals.changed_routes = totals.changed_routes, set()
+        self._applications, totals.changed_applications = totals.changed_applications, set()
         totals.pending = {}
         totals.enter(at)
         self.rows += _small(totals) if self._cells or self._routes else ()
@@ -64,6 +65,12 @@ class Checkpoint:
         while numbers := list(islice(routes, _PIECE)):
             rows += [("route", str(number), _encode(view.of(totals.routes[number]).values)) for number in numbers]
             yield
+        places = iter(self._applications)
+        while keys := list(islice(places, _PIECE)):
+            for place in keys:
+                observed = view.of(totals.by_application[place])
+                rows.append(("by_application", json.dumps(place), _encode(pack(observed.histogram))))
+            yield
         view.close()
 
     def lost(self) -> None:
@@ -74,6 +81,7 @@ class Checkpoint:
         for key in self._groups:
             totals.changed_groups.setdefault(key, totals.groups[key].sums)
         totals.changed_routes |= self._routes
+        totals.changed_applications |= self._applications
         totals.pairs.changed = True
         merge(totals.pending, self.pending)
 
@@ -90,11 +98,12 @@ def restore(totals: Totals, kind: str, key: str, packed: bytes) -> None:
     elif kind in ("route", "unpriced"):
         counts_by_id = totals.routes if kind == "route" else totals.unpriced
         counts_by_id[int(key)].values = json.loads(packed)
-    elif kind in ("first_token", "quality"):
+    elif kind in ("first_token", "quality", "by_application"):
         labels = tuple(json.loads(key))
         observed = Observed(labels, 0)
         observed.histogram = unpack(json.loads(packed))
-        (totals.first_token if kind == "first_token" else totals.quality)[labels] = observed
+        store: dict[tuple[str, ...], Observed] = getattr(totals, kind)
+        store[labels] = observed
     elif kind == "spend":
         totals.spend[key] = decode(packed, type=dict[int, int])
     elif kind == "last_event":

@@ -40,6 +40,10 @@ class Totals:
         self.unpriced: dict[int, Counts] = {}
         self.first_token: dict[tuple[str, ...], Observed] = {}  # H -> times to first token
         self.quality: dict[tuple[str, ...], Observed] = {}  # (*H, evaluator) -> scores
+        # The same and durations once more, by application: (metric, its labels, application) -> values. Only while
+        # asked for: there may be very many.
+        self.by_application: dict[tuple[str, ...], Observed] = {}
+        self.keep_applications = False
         self.evaluators: dict[int, str] = {}
         self.spend: dict[str, dict[int, int]] = {}  # migration -> quarter of an hour -> nano-dollars
         self.pairs = Pairs(self._changes)
@@ -50,6 +54,7 @@ class Totals:
         self.changed_cells: dict[int, list[int]] = {}
         self.changed_groups: dict[GroupKey, list[int]] = {}
         self.changed_routes: set[int] = set()
+        self.changed_applications: set[tuple[str, ...]] = set()
         self.pending: Pending = {}
         self.calendar = Calendar()
         self.present: tuple[Period, ...] = ()  # the hour and the day of most calls that come now
@@ -189,6 +194,8 @@ class Totals:
             duration.total += latency_us
             if trace is not None:
                 group.exemplars[bucket] = (trace, latency_us, at_us)
+            if self.keep_applications:
+                self._observe_application(cell.key, latency_us, first_token_us, quality, evaluator, now)
             if first_token_us is not None:
                 self._observe(self.first_token, group.key, DURATION_BOUNDS, first_token_us, now)
             if quality is not None and evaluator is not None:
@@ -219,7 +226,8 @@ class Totals:
 
     def touch_all(self, now: float) -> None:
         """Let silence be counted from now: after a start, when nothing is known of the time before."""
-        stores = (self.cells, self.groups, self.routes, self.unpriced, self.first_token, self.quality)
+        observed = (self.first_token, self.quality, self.by_application)
+        stores = (self.cells, self.groups, self.routes, self.unpriced, *observed)
         for store in (*stores, self.pairs.ratios, self.pairs.outcomes):
             for totals in store.values():
                 totals.touched = now
@@ -248,6 +256,7 @@ class Totals:
             counts.values = [0] * len(counts.values)
         self.first_token.clear()
         self.quality.clear()
+        self.by_application.clear()
         self.pairs.ratios.clear()
         self.touch_everything()
 
@@ -257,6 +266,7 @@ class Totals:
             self.changed_cells.setdefault(cell_id, cell.values[:])
             self.changed_groups.setdefault(cell.group.key, cell.group.sums)
         self.changed_routes.update(self.routes)
+        self.changed_applications.update(self.by_application)
         self.pairs.changed = True
 
     def _elsewhere(self, row: Row, cell_id: int, group: Group) -> None:
@@ -280,6 +290,22 @@ class Totals:
         self.changed_cells[cell_id] = [a + b for a, b in zip(base, usage, strict=True)]
         before = self.changed_groups[group.key]
         self.changed_groups[group.key] = [a + b for a, b in zip(before, shape, strict=True)]
+
+    def _observe_application(
+        self, key: CellKey, latency_us: int, first_token_us: int | None, score: int | None, by: int | None, now: float
+    ) -> None:
+        migration, role, model, application, category = key
+        labels = (migration, role, model, category)
+        values: list[tuple[tuple[str, ...], tuple[int, ...], int]] = [
+            (("duration", *labels, application), DURATION_BOUNDS, latency_us)
+        ]
+        if first_token_us is not None:
+            values.append((("first_token", *labels, application), DURATION_BOUNDS, first_token_us))
+        if score is not None and by is not None:
+            values.append((("quality", *labels, self.evaluators[by], application), QUALITY_BOUNDS, score))
+        for place, bounds, value in values:
+            self._observe(self.by_application, place, bounds, value, now)
+            self.changed_applications.add(place)
 
     def _observe(
         self,

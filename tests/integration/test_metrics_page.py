@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import subprocess
 from collections.abc import Callable
@@ -217,3 +218,28 @@ async def test_a_golden_page(running: Running, golden: Callable[[str, str], None
 
 def test_the_golden_page_is_committed() -> None:
     assert (Path(__file__).parent.parent / "cases" / "exposition" / "metrics.txt").is_file()
+
+
+async def test_histograms_can_be_split_by_application(tmp_path: Path, plan: Plan) -> None:
+    split = dataclasses.replace(plan, labels=dataclasses.replace(plan.labels, histogram_extra=("application",)))
+    running = Running(tmp_path, plan)
+    await running.start()
+    await running.push(event(application="web"))
+    await running.restart(split)  # what came before is not known by application
+    await running.push(
+        event(application="web", latency=0.2, time_to_first_token=0.1),
+        event(application="batch", latency=7, quality_score=0.9, evaluator="judge"),
+        event(application="batch", latency=9),
+    )
+    for _ in range(2):
+        count = "llm_request_duration_seconds_count"
+        assert await running.total(count, application="web") == 1
+        assert await running.total(count, application="batch", model="gpt-4.1", category="analysis") == 2
+        assert await running.total(count) == 3  # every call once
+        assert await running.total("llm_request_duration_seconds_sum", application="batch") == 16
+        assert await running.total("llm_time_to_first_token_seconds_count", application="web") == 1
+        assert await running.total("llm_quality_score_count", application="batch", evaluator="judge") == 1
+        await running.restart()
+    await running.restart(plan)
+    assert await running.total("llm_request_duration_seconds_count") == 4  # they were counted all the time
+    await running.stop()
