@@ -94,10 +94,11 @@ def is_up(url: str) -> bool:
 class ExporterProcess:
     """`serve` as a process of its own, on a fixed port, over one storage folder."""
 
-    def __init__(self, folder: Path, config: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, config: Path, port: int | None = None, *arguments: str) -> None:
         self.folder = folder
         self.config = config
         self.port = port or free_port()
+        self.arguments = arguments
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: Process | None = None
 
@@ -107,6 +108,7 @@ class ExporterProcess:
                 *(sys.executable, "-m", "exporter", "serve"),
                 *("--config.file", str(self.config), "--storage.path", str(self.folder / "data")),
                 *("--web.listen-address", f"127.0.0.1:{self.port}"),
+                *self.arguments,
             ],
             self.folder / "exporter.log",
         )

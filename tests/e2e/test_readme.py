@@ -18,8 +18,9 @@ ROOT = Path(__file__).parent.parent.parent
 
 @pytest.mark.slow
 def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path) -> None:
-    if is_up("http://127.0.0.1:10410/-/ready"):
-        pytest.skip("port 10410, which the README names, is in use")
+    for port in (10410, 10411):
+        if is_up(f"http://127.0.0.1:{port}/-/ready"):
+            pytest.skip(f"port {port}, which the README names, is in use")
     blocks = re.findall(r"(?ms)^```sh\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(blocks) >= 5
     script = "set -euxo pipefail\n" + "\n".join(blocks)
@@ -44,5 +45,9 @@ def test_the_commands_of_the_readme_work_in_their_order(tmp_path: Path) -> None:
     assert '"status":"tracked"' in output
     assert '"limit":120.0' in output
     assert '"migration_phase":"testing"' in output
+    assert '"control":"http://127.0.0.1:10410"' in output
+    assert '"exporters":["shard-1"]' in output
+    scraped = (tmp_path / "generated" / "rules" / "prometheus.yml").read_text(encoding="utf-8")
+    assert "127.0.0.1:10411" in scraped
     assert "accepted    1" in output
     assert (tmp_path / "generated" / "rules" / "alerts.yml").is_file()
