@@ -9,6 +9,8 @@ from typing import TextIO, cast
 
 import structlog
 
+_SHOWN = 500  # characters of what a library says
+
 
 def configure(level: str, fmt: str) -> None:
     """Set up structured logs; `level` is a name such as `info`, `fmt` is `logfmt` or `json`."""
@@ -54,6 +56,14 @@ class _Forward(logging.Handler):
     """Records of the standard module, in our format."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log a record; a failure has its type and text, no traceback that strangers could ask for."""
-        extra = {"error": repr(record.exc_info[1])} if record.exc_info and record.exc_info[1] else {}
-        structlog.get_logger(record.name).log(record.levelno, record.getMessage(), logger=record.name, **extra)
+        """Log a record; a failure has its type and the begin of its text, no traceback that strangers could ask for.
+
+        A request that is no HTTP is the sender's mistake, not ours: it shows at the level debug only, and without what
+        was sent, which may be long, a password, or both. Otherwise whoever reaches the port could fill the disk.
+        """
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(getattr(error, "code", None), int):  # what aiohttp raises for bytes that it cannot read
+            structlog.get_logger(record.name).debug("not HTTP", logger=record.name, error=type(error).__name__)
+            return
+        extra = {"error": repr(error)[:_SHOWN]} if error else {}
+        structlog.get_logger(record.name).log(record.levelno, record.getMessage()[:_SHOWN], logger=record.name, **extra)

@@ -69,7 +69,7 @@ async def receive(request: web.Request, limit: int) -> bytes:
     except TimeoutError:
         message = f"the body did not arrive within {BODY_SECONDS:g} s"
         raise RequestError(408, message, reason="too_slow", headers={"Connection": "close"}) from None
-    except web.RequestPayloadError as error:
+    except (web.RequestPayloadError, ConnectionError) as error:  # the latter: the sender has gone
         raise RequestError(400, "the body is incomplete", reason="malformed") from error
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
