@@ -17,7 +17,7 @@ from exporter.cli.prices import prices
 from exporter.cli.reference import reference
 from exporter.cli.replay import replay
 from exporter.cli.serve import serve
-from exporter.errors import ConfigError, ExporterError, GenerationDrift, UserError
+from exporter.errors import ConfigError, ExporterError, GenerationDrift, LedgerError, UserError
 from exporter.ledger.store import SQLITE_VERSION
 
 ENVIRONMENT_PREFIX = "LLM_MIGRATION"
@@ -76,5 +76,5 @@ def main() -> None:
         sys.exit(1)
     except ExporterError as error:
         click.echo(f"error: {error}", err=True)
-        sys.exit(1)
+        sys.exit(2 if isinstance(error, LedgerError) else 1)  # as for any --storage.path that cannot be used
     sys.exit(code if isinstance(code, int) else 0)

@@ -99,7 +99,7 @@ def test_a_restore_changes_nothing_when_the_copy_is_no_ledger(exporter: Exporter
     (tmp_path / "text").write_text("no ledger" * 1000)
     before = ledger(exporter).read_bytes()
 
-    assert restore(exporter, tmp_path / "text")[0] == 1
+    assert restore(exporter, tmp_path / "text")[0] == 2
     assert restore(exporter, tmp_path / "nowhere")[0] == 2
     assert ledger(exporter).read_bytes() == before
     assert sorted(path.name for path in ledger(exporter).parent.iterdir()) == [
