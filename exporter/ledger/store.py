@@ -21,6 +21,12 @@ SQLITE_VERSION = sqlite3.sqlite_version
 PAGE_CACHE_KIB = 65536
 
 
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from any other that may take its name."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino
+
+
 class Name(NamedTuple):
     """An entry of the dictionary."""
 
@@ -45,6 +51,7 @@ class Store:
             self._configure()
             schema.prepare(self.connection, str(path))
             self.connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'starts'")  # it can be written
+            self._file = _identity(path)
             self.ids = IdIndex(self.connection)
         except OSError as error:
             raise LedgerError(f"cannot open the ledger {path}: {error.strerror}") from error
@@ -77,6 +84,7 @@ class Store:
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._check_place()
                 self.connection.execute("COMMIT")
             except BaseException:
                 if self.connection.in_transaction:
@@ -86,6 +94,19 @@ class Store:
             self.ids.committed()
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger {self.path} cannot be written: {error}") from error
+
+    def _check_place(self) -> None:
+        """SQLite goes on writing into a file that was moved or removed: what it commits there nobody finds again."""
+        try:
+            same = _identity(self.path) == self._file
+        except OSError as error:
+            raise LedgerError(
+                f"the ledger {self.path} is gone: {error.strerror}; put it back, or restart the exporter to begin anew"
+            ) from error
+        if not same:
+            raise LedgerError(
+                f"the ledger {self.path} was replaced by another file while the exporter was running; restart it"
+            )
 
     # Writing, inside a transaction
 
