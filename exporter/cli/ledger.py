@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +13,7 @@ from typing import BinaryIO
 import click
 
 from exporter.clock import SystemClock
-from exporter.errors import UserError
+from exporter.errors import LedgerError, UserError
 from exporter.export.formats import FORMATS, encode
 from exporter.export.records import KINDS
 from exporter.ledger import backup as backing
@@ -75,7 +76,7 @@ def export(
     fields, records = KINDS[kind]
     view = View(path, float("inf"))
     try:
-        with view.reading():
+        with view.reading(), _damage(path, "`repair` saves what can be read"):
             found = records(view, _seconds(start, 0.0), _seconds(end, float("inf")))
             if out is None:
                 _write(sys.stdout.buffer, encode(found, fields, form))
@@ -94,11 +95,21 @@ def repair(damaged: Path, target: Path) -> None:
 
     The new ledger begins a new epoch: counters start from zero when an exporter opens it.
     """
-    found = repairing.repair(damaged, target, SystemClock().now())
+    with _damage(damaged, "restore a backup"):
+        found = repairing.repair(damaged, target, SystemClock().now())
     click.echo(
         f"{target}: {found.events:,} events and {found.changes:,} changes came over; {found.lost_events:,} events of "
         "chunks that can be seen were lost"
     )
+
+
+@contextmanager
+def _damage(path: Path, remedy: str) -> Iterator[None]:
+    """Numbers that lead nowhere, and texts that are none, are the file's fault."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise LedgerError(f"the ledger {path} is damaged: {error!r}; {remedy}") from error
 
 
 def _write(file: BinaryIO, pieces: Iterable[bytes]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import io
 import os
 import re
 import subprocess
@@ -19,12 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter import cli
 from exporter.bundle.files import render
 from exporter.errors import ConfigError, UserError
 from exporter.plan.load import load
 from exporter.web import webconfig
 from tests.certificates import certificates
+from tests.commands import run
 from tests.configs import SHIPPED
 from tests.integration.conftest import Running, event
 from tests.mutator import Mutator
@@ -133,19 +132,6 @@ def checked(error: ConfigError) -> ConfigError:
     assert "Traceback" not in str(error)
     assert HASH not in str(error).encode()
     return error
-
-
-def run(*arguments: str) -> tuple[int, str, str]:
-    """Exit code and output of a command, in this process, where a failure of ours is a failure of the test."""
-    out, err = io.StringIO(), io.StringIO()
-    before, sys.argv = sys.argv, ["llm-migration-exporter", *arguments]
-    try:
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            cli.main()
-    finally:
-        sys.argv = before
-    assert isinstance(ended.value.code, int)
-    return ended.value.code, out.getvalue(), err.getvalue()
 
 
 def feed(mutator: Mutator, short: int, seconds: float, one: Callable[[bytes], Hashable]) -> Iterator[bytes]:
