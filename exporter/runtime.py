@@ -202,11 +202,15 @@ class Exporter:
         log.info("ledger closed", events=self.totals.events)
 
 
+def collect_rarely() -> None:
+    """A request of a thousand events, or a ledger that is read, makes very many objects, none of them in a cycle."""
+    gc.set_threshold(50_000, 20, 20)
+
+
 def settle_garbage() -> None:
     """What lives as long as the process need not be walked through by the garbage collector again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)  # a request of a thousand events makes thousands of objects, none in a cycle
 
 
 async def serve(plan: Plan, settings: Settings) -> None:
@@ -216,6 +220,7 @@ async def serve(plan: Plan, settings: Settings) -> None:
         UserError: the configuration and the settings do not fit, the ledger is in use, an address is taken.
         LedgerError: the ledger cannot be used.
     """
+    collect_rarely()
     signals = Signals()
     sockets = systemd.sockets() if settings.systemd_socket else list(_bind(settings.listen))
     if settings.systemd_socket:

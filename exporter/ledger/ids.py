@@ -41,6 +41,7 @@ class IdIndex:
         self._added: list[bytes] = []
         self._added_upto = 0
         self._merged = 0
+        self.merged_upto: int
         (self.merged_upto,) = connection.execute("SELECT value FROM meta WHERE key = 'merged_ids'").fetchone()
         self._newest = self.merged_upto  # the place of the newest event
         self._merging_upto = self.merged_upto  # the place of the newest event whose key is being merged
@@ -70,7 +71,7 @@ class IdIndex:
         """
         self._added = list(keys)
         self._added_upto = upto
-        if self._merging_upto > self.merged_upto:
+        if self.merging:
             wanted = 2 * len(keys) or _MERGE_IDLE
             if wanted > _BLOCK:
                 wanted += -wanted % _BLOCK
@@ -101,9 +102,14 @@ class IdIndex:
         if len(self._recent) >= MERGE_AT:
             self.begin_merge()
 
+    @property
+    def merging(self) -> bool:
+        """Whether keys are on their way into the tree."""
+        return self._merging_upto > self.merged_upto
+
     def begin_merge(self) -> None:
         """Let the keys that are only in memory go into the tree, with this and the next transactions."""
-        if self._merging_upto == self.merged_upto:
+        if not self.merging:
             self._merging_upto = self._newest
             self._merging = sorted(self._recent, reverse=True)
             self._merging_set, self._recent = self._recent, set()

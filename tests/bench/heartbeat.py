@@ -20,7 +20,7 @@ from exporter import log
 from exporter.analysis.percentiles import exact
 from exporter.ledger.reader import Reader, View
 from exporter.plan.load import load
-from exporter.runtime import SWITCH_SECONDS, Exporter, settle_garbage
+from exporter.runtime import SWITCH_SECONDS, Exporter, collect_rarely, settle_garbage
 from exporter.settings import Settings
 from exporter.web.app import create_app
 from tests.bench.machine import CONFIG
@@ -96,11 +96,12 @@ async def main() -> None:
     """Serve until SIGTERM."""
     port, storage = sys.argv[1:]
     sys.setswitchinterval(SWITCH_SECONDS)
-    settle_garbage()
+    collect_rarely()
     exporter = Exporter(load(CONFIG), Settings(Path(storage), ()))
     commits = Commits(exporter.metrics.committed)
     exporter.metrics.committed = commits.note  # type: ignore[method-assign]
     services = await exporter.start()
+    settle_garbage()
     runner = web.AppRunner(create_app(services), access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", int(port)).start()

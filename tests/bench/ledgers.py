@@ -117,6 +117,9 @@ def build(folder: Path, filling: Filling, count: int, *, tail: int = 0, chunk: i
             store.ids.add([row[0] for row in rows if row[0] is not None], first + size, int(now // 86400))
         if first < count - tail:
             totals.apply(rows, 0.0)
+        while store.ids.merging:  # as the exporter does between commits
+            with store.transaction():
+                store.ids.add([], first + size, int(now // 86400))
         if first + size == count - tail:
             checkpoint = Checkpoint(totals, now, count - tail)
             for _ in checkpoint.pack():
