@@ -49,4 +49,4 @@ generate: setup ## write rules, dashboards, Alertmanager and scrape configuratio
 
 lock: $(STAMP) ## resolve the dependencies anew into requirements.lock
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --extra test --python-version 3.11 pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --extra test --extra bench --python-version 3.11 pyproject.toml -o requirements.lock
