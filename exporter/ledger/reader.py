@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,14 +42,15 @@ class Summed(NamedTuple):
 class View:
     """The ledger as a question sees it. Used by one thread, until its deadline."""
 
-    def __init__(self, path: Path, deadline: float) -> None:
-        """Open the file; `deadline` is a monotonic time.
+    def __init__(self, path: Path, deadline: float, given_up: threading.Event | None = None) -> None:
+        """Open the file; `deadline` is a monotonic time, `given_up` says that nobody waits for the answer any more.
 
         Raises:
             sqlite3.Error: it cannot be opened.
         """
         self._path = path
         self._deadline = deadline
+        self._given_up = given_up or threading.Event()
         self._connection = sqlite3.connect(
             f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
@@ -76,7 +78,7 @@ class View:
             raise LedgerError(f"the ledger {self._path} cannot be read: {error}") from error
 
     def _late(self) -> bool:
-        return time.monotonic() > self._deadline
+        return time.monotonic() > self._deadline or self._given_up.is_set()
 
     def check(self) -> None:
         """Go on only while there is time.
@@ -160,6 +162,7 @@ class Reader:
         self._path = path
         self._timeout = timeout
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-reader")
+        self._closed = threading.Event()
 
     async def ask(self, question: Callable[[View], T]) -> T:
         """What a function finds in the ledger; it runs on the reader's thread and must not keep the view.
@@ -173,13 +176,14 @@ class Reader:
 
     def _answer(self, question: Callable[[View], T], deadline: float) -> T:
         try:
-            with closing(View(self._path, deadline)) as view, view.reading():
+            with closing(View(self._path, deadline, self._closed)) as view, view.reading():
                 return question(view)
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger {self._path} cannot be read: {error}") from error
 
     def close(self) -> None:
-        """Let the question under way end, and answer no more."""
+        """Answer no more, not even the question under way."""
+        self._closed.set()
         self._thread.shutdown(cancel_futures=True)
 
 

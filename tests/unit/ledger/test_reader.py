@@ -60,6 +60,26 @@ async def test_what_takes_too_long_is_ended_in_python_and_in_sql(ledger: Ledger)
     reader.close()
 
 
+async def test_closing_does_not_wait_for_a_question(ledger: Ledger) -> None:
+    reader = Reader(ledger.store.path, timeout=60)
+    started = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def endless(view: View) -> object:
+        loop.call_soon_threadsafe(started.set)
+        query = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n"
+        return view._connection.execute(query).fetchone()
+
+    asked = asyncio.create_task(reader.ask(endless))
+    await started.wait()
+    begun = time.monotonic()
+    reader.close()
+
+    assert time.monotonic() - begun < 10
+    with pytest.raises(TooSlow):
+        await asked
+
+
 async def test_a_reader_changes_nothing(ledger: Ledger) -> None:
     reader = Reader(ledger.store.path)
     for statement in ("DELETE FROM chunks", "PRAGMA wal_checkpoint(TRUNCATE)", "DROP TABLE usage"):
