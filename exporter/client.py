@@ -2,15 +2,18 @@
 
     from exporter.client import Client
 
-    usage = Client("http://127.0.0.1:10410", application="tutor-app")
+    usage = Client("http://127.0.0.1:10410", application="tutor-app")  # one for the whole process
     usage.track_api_request("gpt-4.1", input_tokens=812, output_tokens=164, latency=1.9, success=True)
 
-`track_api_request` takes microseconds: it appends to a queue in memory, and a background thread sends batches. Every
-event has an id from the moment it is tracked, and is sent again under the same id until the exporter has acknowledged
-it, so that it is counted once. When the exporter is away for so long that the queue is full, the oldest events are
-dropped, and counted in `stats()`; with `spool="/var/spool/tutor-app"` they go to that directory instead, as does what
-is left at exit, and are sent when the exporter answers again, if need be after the next start. Nothing here ever
-raises into the application because the exporter is away.
+`track_api_request` takes about a microsecond: it appends to a queue in memory, and a background thread sends batches.
+Every event has an id from the moment it is tracked, and is sent again under the same id until the exporter has
+acknowledged it, so that it is counted once. When the exporter is away for so long that the queue is full, the oldest
+events are dropped, and counted in `stats()`; with `spool="/var/spool/tutor-app"` they go to that directory instead, as
+does what is left at exit, and are sent when the exporter answers again, if need be after the next start. Nothing here
+ever raises into the application because the exporter is away.
+
+The end of the interpreter, and of a worker of `multiprocessing`, flushes for up to five seconds. A process that ends in
+another way (`os._exit`, a signal that nobody handles) calls `close()` before.
 
 Coroutines use it in the same way, for tracking never waits; `flush` and `close` do, so call them as
 `await asyncio.to_thread(usage.flush)`:
@@ -23,6 +26,7 @@ Coroutines use it in the same way, for tracking never waits; `flush` and `close`
 from __future__ import annotations
 
 import atexit
+import codecs
 import contextlib
 import gzip
 import http.client
@@ -32,12 +36,12 @@ import logging
 import os
 import random
 import secrets
+import sys
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypedDict, Unpack
@@ -46,8 +50,16 @@ from urllib.parse import urlsplit
 GZIP_FROM_BYTES = 8 * 1024  # below this, compressing costs more than it saves
 BACKOFF_FIRST_SECONDS = 0.25
 BACKOFF_LAST_SECONDS = 30.0
+RETRY_AFTER_LAST_SECONDS = 300.0  # no exporter keeps a client away for longer
 EXIT_FLUSH_SECONDS = 5.0
+CLOSED_FLUSH_SECONDS = 0.5
 STALE_SECONDS = 3600.0  # nobody is still writing a file this old
+WARN_SECONDS = 60.0  # the same trouble is told again after so long
+
+_IDS_AT_ONCE = 256
+_IDS_AHEAD = 1024  # made by the sender; when they are used up, tracking looks whether the queue is full
+_MOVED_AT_ONCE = 8192  # events; moving more would hold up the application's threads for more than a millisecond
+_REFUSED = (400, 413, 422)  # the events themselves cannot be taken; all other answers may change while they wait
 
 _STATUS_ERRORS = {
     **dict.fromkeys((401, 403), "authentication"),
@@ -57,32 +69,42 @@ _STATUS_ERRORS = {
     504: "timeout",
 }
 
+# Sockets load this codec with the first connection. A fork during that, in another thread, would leave the child
+# waiting for the import's lock for ever.
+codecs.lookup("idna")
+
 _log = logging.getLogger(__name__)
+_now = time.time
 
 
-class EventFields(TypedDict, total=False):
-    """Optional fields of an event, as the exporter documents them. Times are seconds, money is USD."""
+class RareFields(TypedDict, total=False):
+    """Fields of an event that few calls have, as the exporter documents them. Money is USD."""
 
-    id: str
-    timestamp: float | str
-    cached_input_tokens: int
-    cache_write_tokens: int
-    reasoning_tokens: int
-    time_to_first_token: float
-    error_type: str
-    category: str
-    endpoint: str
-    application: str
-    migration: str
-    replaces: str
-    shadow: bool
-    pair_id: str
-    quality_score: float
-    evaluator: str
-    tier: str
-    cost_usd: float
-    prompt_hash: str
-    trace_id: str
+    migration: str | None
+    replaces: str | None
+    shadow: bool | None
+    pair_id: str | None
+    quality_score: float | None
+    evaluator: str | None
+    cost_usd: float | None
+    prompt_hash: str | None
+    trace_id: str | None
+
+
+class EventFields(RareFields, total=False):
+    """All optional fields of an event. Times are seconds."""
+
+    category: str | None
+    application: str | None
+    endpoint: str | None
+    cached_input_tokens: int | None
+    cache_write_tokens: int | None
+    reasoning_tokens: int | None
+    time_to_first_token: float | None
+    error_type: str | None
+    tier: str | None
+    timestamp: float | str | None
+    id: str | None
 
 
 class ClientError(Exception):
@@ -109,28 +131,6 @@ class Stats:
     last_error: str
 
 
-class _Marker:
-    """Goes through the queue behind the events of a `flush()`, which waits until it comes out."""
-
-    __slots__ = ("answered", "done")
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.answered = True  # unless it met a spool
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Events under way, as lines of JSON; the first are gone once they are answered."""
-
-    lines: list[bytes]
-    file: Path | None = None  # where they are spooled; it goes when all are answered
-
-
-# id, timestamp, model, input tokens, output tokens, latency, success, optional fields
-_Tracked = tuple[str, float, str, int, int, float, bool, Mapping[str, Any]]
-
-
 class Client:
     """Sends events of one application to one exporter. Safe to use from many threads, and across `fork()`.
 
@@ -141,11 +141,18 @@ class Client:
         migration: only where model and scope do not decide which migration an event belongs to.
         batch: events per request, at most.
         flush_interval: seconds that an event waits for others, at most.
-        queue: events kept in memory while the exporter is away, at most.
-        timeout: seconds for one request.
+        queue: events kept in memory while the exporter is away. Tracking looks at this limit every 256 events, or
+            after 1024; with a spool there may be twice as many for as long as it takes to write them there.
+        timeout: seconds that the exporter may be silent during a request.
         spool: directory for what memory cannot keep, made if need be; processes may share one.
         spool_bytes: size of that directory, at most; beyond it the oldest events are dropped.
+
+    Raises:
+        ValueError: an argument that cannot be meant.
+        OSError: the spool cannot be made.
     """
+
+    _sender: threading.Thread | None  # a name that `flush` and `close` need before `_reset`
 
     def __init__(
         self,
@@ -161,9 +168,12 @@ class Client:
         spool: str | os.PathLike[str] | None = None,
         spool_bytes: int = 64 * 2**20,
     ) -> None:
-        if batch < 1 or queue < 1:
-            raise ValueError("batch and queue must be at least 1")
-        self._address = (url, token, timeout)
+        if batch < 1 or queue < 1 or spool_bytes < 1:
+            raise ValueError("batch, queue and spool_bytes must be at least 1")
+        if not (flush_interval > 0 and timeout > 0):
+            raise ValueError("flush_interval and timeout must be more than 0 seconds")
+        self._address = (url, token)
+        self._timeout = timeout
         self._defaults: dict[str, Any] = {}
         if application:
             self._defaults["application"] = application
@@ -172,13 +182,18 @@ class Client:
         self._batch = batch
         self._flush_interval = flush_interval
         self._queue_limit = queue
-        self._spool = None if spool is None else _Spool(Path(spool), spool_bytes)
-        self._sender: threading.Thread | None = None
+        self._wake_at = min(batch, max(1, queue // 2))
+        self._suffixes = _SUFFIXES[-self._wake_at :]
+        self._ids_ahead = _IDS_AHEAD if self._wake_at >= _IDS_AT_ONCE else 0
         self._reset()
+        self._spool = None if spool is None else _Spool(Path(spool), spool_bytes)
         _clients.add(self)
         if self._spool is not None and self._spool.oldest() is not None:
             self._start()
 
+    # Why it looks like this: it runs in the application's thread. Defaults of keyword-only arguments are looked up in a
+    # dictionary at every call, so these are not keyword-only; tuples of up to 20 values are made without a search for
+    # memory, so what is rare is not an argument of its own; and nothing that the garbage collector counts stays.
     def track_api_request(
         self,
         model: str,
@@ -186,21 +201,40 @@ class Client:
         output_tokens: int,
         latency: float,
         success: bool,
-        **fields: Unpack[EventFields],
+        category: str | None = None,
+        application: str | None = None,
+        endpoint: str | None = None,
+        cached_input_tokens: int | None = None,
+        cache_write_tokens: int | None = None,
+        reasoning_tokens: int | None = None,
+        time_to_first_token: float | None = None,
+        error_type: str | None = None,
+        tier: str | None = None,
+        timestamp: float | str | None = None,
+        id: str | None = None,  # noqa: A002 - the field's name
+        **rare: Unpack[RareFields],
     ) -> str:
         """Note one model call that has just ended, and return the id under which it will be counted.
 
         Token counts are the provider's: input includes cached, output includes reasoning; `latency` is in seconds.
+        Name the arguments from `category` on; `None` leaves a field out.
         """
-        identity = fields.get("id") or f"{self._prefix}-{next(self._numbers):x}"
-        self._queue.append((identity, time.time(), model, input_tokens, output_tokens, latency, success, fields))
-        if len(self._queue) > self._queue_limit:
-            self._make_room()
-        if self._sender is None:
-            self._start()
-        elif len(self._queue) >= self._batch and not self._wake.is_set():
-            self._wake.set()
-        return identity
+        if id:
+            self._attend()
+        else:
+            try:
+                id = self._ids.pop()  # noqa: A001
+            except IndexError:
+                id = self._next_id()  # noqa: A001
+        if timestamp is None:
+            timestamp = _now()
+        # fmt: off
+        self._values.extend((  # one step that no other thread can divide
+            model, input_tokens, output_tokens, latency, success, category, application, endpoint, cached_input_tokens,
+            cache_write_tokens, reasoning_tokens, time_to_first_token, error_type, tier, timestamp, id, rare or None,
+        ))
+        # fmt: on
+        return id
 
     def call(self, *, model: str, **fields: Unpack[EventFields]) -> Call:
         """Time a model call: `with client.call(model=…) as call: …; call.usage(…)`; an exception is a failed call."""
@@ -217,42 +251,60 @@ class Client:
             return self._post_connection.post(body)
 
     def flush(self, timeout: float | None = 10) -> bool:
-        """Wait until everything tracked so far was answered; False when `timeout` seconds were not enough."""
-        if self._sender is None and not self._queue:
-            return True
-        marker = _Marker()
-        self._queue.append(marker)
-        self._start()
-        if self._sender is None:
-            return False  # no thread can be had, and this one must not block without an end
-        self._urgent.set()
-        self._wake.set()
-        return marker.done.wait(timeout) and marker.answered
+        """Wait until everything tracked so far was answered.
+
+        Returns:
+            False when `timeout` seconds were not enough, or some of it was dropped or went to the spool instead.
+        """
+        with self._lock:
+            under_way = self._under_way is not None and self._under_way.file is None
+            if not under_way and not len(self._queue):
+                return True
+            marker = _Marker(self._queue.removed + len(self._queue))
+            self._markers.append(marker)
+        if self._start():
+            self._urgent.set()
+            self._wake.set()
+            marker.done.wait(timeout)
+        else:
+            self._send_here(timeout)
+        with self._lock, contextlib.suppress(ValueError):
+            self._markers.remove(marker)
+        return marker.done.is_set() and marker.whole
 
     def close(self, timeout: float | None = EXIT_FLUSH_SECONDS) -> bool:
-        """Flush, then stop the background thread; False when events were left behind, in the spool if there is one.
+        """Flush, then stop the background thread.
 
-        Tracking starts the thread again.
+        Tracking starts the thread again, which then sends also what was left.
+
+        Returns:
+            False when events were left behind: in the spool if there is one, else in memory.
         """
         flushed = self.flush(timeout)
         with self._lock:
             sender, self._sender = self._sender, None
+            self._ids.clear()  # so that the next event looks for a sender
             self._stopping.set()
             self._urgent.set()
             self._wake.set()
+            for marker in self._markers:  # of other threads: nobody sends now what they wait for
+                marker.whole = False
+                marker.done.set()
         if flushed and sender is not None:
             sender.join(1.0)
         if not flushed:
-            self._set_aside()
+            self._set_aside(last=True)
         with self._post_lock:
             self._post_connection.close()
         return flushed
 
     def stats(self) -> Stats:
         """What became of the events so far."""
+        self._keep_limit()
         with self._lock:
-            under_way = len(self._batch_under_way.lines) if self._batch_under_way else 0
-            return Stats(**self._totals, queued=len(self._queue) + under_way, last_error=self._last_error)
+            batch = self._under_way
+            queued = len(self._queue) + (len(batch) if batch is not None and batch.file is None else 0)
+            return Stats(**self._totals, queued=queued, last_error=self._last_error)
 
     def __enter__(self) -> Client:
         return self
@@ -271,24 +323,57 @@ class Client:
     def _reset(self) -> None:
         """A fresh queue and fresh locks: at construction, and in a forked child, whose parent sends what was queued."""
         self._prefix = secrets.token_hex(8)
-        self._numbers = itertools.count()
-        self._queue: deque[_Tracked | _Marker] = deque()
-        self._batch_under_way: _Batch | None = None
+        self._blocks = itertools.count()
+        self._ids: list[str] = []  # ready to be taken; none while there is no sender
+        self._queue = _Queue()
+        self._values = self._queue.values
+        self._under_way: _Batch | None = None
+        self._markers: list[_Marker] = []
         self._totals = dict.fromkeys(("sent", "duplicates", "rejected", "dropped", "spooled", "retries"), 0)
         self._last_error = ""
-        self._lock = threading.Lock()
+        self._warned: dict[str, float] = {}
+        self._lock = threading.RLock()  # a signal's handler may track while its thread holds it
         self._spool_lock = threading.RLock()  # taken before `_lock`
+        self._sending = threading.Lock()  # held by the one thread that sends what was tracked; taken before both
         self._post_lock = threading.Lock()
-        self._post_connection = _Connection(*self._address)
+        self._post_connection = _Connection(*self._address, self._timeout)
         self._wake = threading.Event()  # there is something to do before the flush interval is over
         self._urgent = threading.Event()  # try again now, do not wait out the backoff
         self._stopping = threading.Event()
         self._sender = None
+        self._no_sender_before = 0.0
 
-    def _start(self) -> None:
+    def _next_id(self) -> str:
+        """An id when none is ready, and what need not be done at every event."""
+        self._attend()
+        ids = self._make_ids()
+        identity = ids.pop()
         with self._lock:
             if self._sender is not None:
-                return
+                self._ids += ids
+        return identity
+
+    def _make_ids(self) -> list[str]:
+        block = f"{self._prefix}-{next(self._blocks):x}"
+        return [block + suffix for suffix in self._suffixes]
+
+    def _attend(self) -> None:
+        """See that there is a sender, wake it when a batch is full, keep the queue's limit."""
+        if self._sender is None:
+            self._start()
+        queued = len(self._queue)
+        if queued + 1 >= self._wake_at and not self._wake.is_set():
+            self._wake.set()
+        if queued > self._queue_limit:
+            self._keep_limit()
+
+    def _start(self) -> bool:
+        """Start the sender where there is none; False when no thread can be had."""
+        with self._lock:
+            if self._sender is not None:
+                return True
+            if time.monotonic() < self._no_sender_before:
+                return False
             self._stopping = threading.Event()
             sender = threading.Thread(
                 target=self._run, args=(self._stopping,), name="llm-migration-client", daemon=True
@@ -296,97 +381,140 @@ class Client:
             try:
                 sender.start()
             except RuntimeError as error:  # the interpreter is shutting down, or there is no room for a thread
-                self._last_error = f"cannot start the sending thread: {error}"
-                return
-            self._sender = sender
+                self._no_sender_before = time.monotonic() + 1.0
+                failure = f"cannot start the sending thread: {error}"
+            else:
+                self._sender = sender
+                _close_with_worker()
+                return True
+        self._settle(None, 0, {}, failure)
+        self._warn("thread", failure)
+        return False
 
-    def _make_room(self) -> None:
-        """The queue is full: have it spooled, or drop the oldest events where there is no spool, or it is too slow."""
-        if self._spool is not None and len(self._queue) <= 2 * self._queue_limit:
-            self._urgent.set()
-            return
+    def _keep_limit(self) -> None:
+        """Drop the oldest events beyond the limit; with a spool, have them written, unless the disk is too slow."""
         with self._lock:
-            while len(self._queue) > self._queue_limit:
-                try:
-                    oldest = self._queue.popleft()
-                except IndexError:
-                    return
-                if isinstance(oldest, _Marker):
-                    oldest.done.set()
-                else:
-                    self._totals["dropped"] += 1
+            excess = len(self._queue) - self._queue_limit
+            if excess <= 0:
+                return
+            if self._spool is not None and excess <= self._queue_limit:
+                self._urgent.set()
+                return
+            for marker in self._markers:
+                marker.whole = marker.whole and marker.position <= self._queue.removed
+            self._queue.drop(excess)
+            self._totals["dropped"] += excess
+        self._warn("full", "the queue is full: the oldest events are dropped")
+        self._release()
 
     def _run(self, stopping: threading.Event) -> None:
-        connection = _Connection(*self._address)
+        with self._sending:  # the sender before this one may still wait for an answer
+            connection = _Connection(*self._address, self._timeout)
+            try:
+                while not stopping.is_set():
+                    try:
+                        self._round(connection, stopping)
+                    except Exception as error:
+                        # Whatever it is: the thread must live, and what is under way is sent again.
+                        _log.exception("the sending thread met an error that nobody foresaw")
+                        self._settle(None, 0, {"retries": 1}, f"unforeseen: {error!r}")
+                        stopping.wait(BACKOFF_LAST_SECONDS)
+            finally:
+                connection.close()
+                with self._lock:
+                    if self._stopping is stopping:  # also where something has killed the thread
+                        self._sender = None
+                        self._ids.clear()
+
+    def _round(self, connection: _Connection, stopping: threading.Event) -> None:
+        """Wait for events, and send them, then what is in the spool."""
+        if self._under_way is None and len(self._queue) < self._wake_at:
+            self._wake.wait(self._flush_interval)
+        self._wake.clear()
+        with self._lock:  # ids made here are not made in the application's threads
+            while not stopping.is_set() and len(self._ids) + _IDS_AT_ONCE <= self._ids_ahead:
+                self._ids += self._make_ids()
+        while not stopping.is_set() and (batch := self._next_batch()):
+            self._deliver(connection, batch, batch.lines[:], stopping)
+        while not stopping.is_set() and not len(self._queue) and (spooled := self._next_spooled()):
+            self._deliver(connection, spooled, spooled.lines[:], stopping)
+
+    def _send_here(self, timeout: float | None) -> None:
+        """Send what is queued from this thread, each batch once, because no other can be had."""
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self._sending.acquire(timeout=-1 if timeout is None else timeout):
+            return
+        connection = _Connection(*self._address, self._timeout if timeout is None else min(timeout, self._timeout))
+        ended = threading.Event()
+        ended.set()
         try:
-            while not stopping.is_set():
-                if len(self._queue) < self._batch:
-                    self._wake.wait(self._flush_interval)
-                self._wake.clear()
-                while self._queue and not stopping.is_set():
-                    batch, markers = self._take()
-                    self._deliver(connection, batch, batch.lines[:], stopping)
-                    for marker in markers:
-                        marker.done.set()
-                while not self._queue and not stopping.is_set() and (spooled := self._take_spooled()):
-                    self._deliver(connection, spooled, spooled.lines[:], stopping)
+            while (end is None or time.monotonic() < end) and (batch := self._next_batch()):
+                if not self._deliver(connection, batch, batch.lines[:], ended):
+                    return
         finally:
             connection.close()
+            self._sending.release()
 
-    def _take(self) -> tuple[_Batch, list[_Marker]]:
-        """The oldest events, which are under way from now on, and the markers behind them."""
-        tracked: list[_Tracked] = []
-        markers: list[_Marker] = []
-        with self._spool_lock:  # nobody finds events between the queue and being under way
-            with self._lock:
-                while self._queue and len(tracked) < self._batch:
-                    item = self._queue.popleft()
-                    if isinstance(item, _Marker):
-                        markers.append(item)
-                    else:
-                        tracked.append(item)
-            batch = self._batch_under_way = _Batch([line for line in map(self._line, tracked) if line])
-        return batch, markers
+    def _next_batch(self) -> _Batch | None:
+        """What is under way still, or else the oldest events of the queue."""
+        with self._spool_lock:  # nobody sets a batch aside before it has its lines
+            while True:
+                with self._lock:
+                    batch = self._under_way
+                    if batch is None or batch.file is not None:
+                        rows = self._queue.take(self._batch)
+                        batch = self._under_way = _Batch(rows) if rows else None
+                if batch is None:
+                    return None
+                if batch.rows:
+                    lines = self._encode(batch.rows)
+                    with self._lock:
+                        batch.lines, batch.rows = lines, []
+                if batch.lines:
+                    return batch
+                self._settle(batch, 0, {}, "")  # none of its events has a form in JSON
 
-    def _take_spooled(self) -> _Batch | None:
+    def _next_spooled(self) -> _Batch | None:
         file = self._spool.oldest() if self._spool is not None else None
-        if file is None:
+        if self._spool is None or file is None:
             return None
         try:
             lines = file.read_bytes().split(b"\n")
-        except OSError as error:  # another process has sent it, or it is not ours to read
+        except FileNotFoundError:
+            return None  # another process has sent it
+        except OSError as error:
+            self._spool.skipped.add(file)
             self._settle(None, 0, {}, f"cannot read {file}: {error.strerror}")
             return None
-        batch = self._batch_under_way = _Batch(lines, file)
+        with self._lock:
+            batch = self._under_way = _Batch([], lines, file)
         return batch
 
-    def _line(self, tracked: _Tracked) -> bytes:
-        """An event as JSON; empty, and counted as rejected, when it has no such form."""
-        identity, timestamp, model, input_tokens, output_tokens, latency, success, fields = tracked
-        event = {
-            "timestamp": round(timestamp, 6),
-            **self._defaults,
-            **fields,
-            "id": identity,
-            "model": model,
-            "input_tokens": input_tokens,
-            "output_tokens": output_tokens,
-            "latency": latency,
-            "success": success,
-        }
-        try:
-            return json.dumps(event, separators=(",", ":"), allow_nan=False).encode()
-        except (TypeError, ValueError, RecursionError) as error:
-            self._settle(None, 0, {"rejected": 1}, f"event {identity}: {error}")
-            return b""
+    def _encode(self, rows: Sequence[tuple[Any, ...]]) -> list[bytes]:
+        """Events as lines of JSON; what has no such form is counted as rejected."""
+        lines = []
+        for row in rows:
+            given = (*zip(_FIELDS, row, strict=False), *(row[-1] or {}).items())
+            event = {**self._defaults, **{name: value for name, value in given if value is not None}}
+            if isinstance(event["timestamp"], float):
+                event["timestamp"] = round(event["timestamp"], 6)
+            try:
+                lines.append(_json(event).encode())
+            except Exception as error:
+                self._settle(None, 0, {"rejected": 1}, f"event {event['id']}: {error}")
+        return lines
 
     def _deliver(
         self, connection: _Connection, batch: _Batch, lines: Sequence[bytes], stopping: threading.Event
-    ) -> None:
-        """Send lines of a batch until answered; what is too large for the exporter goes in halves."""
+    ) -> bool:
+        """Send lines of a batch until they are answered or in the spool; what is too large goes in halves.
+
+        Returns:
+            False when they still wait because there is no more time.
+        """
         for attempt in itertools.count():
-            if not batch.lines:
-                return  # nothing to send, or set aside by `close`
+            if batch.aside:
+                return True
             try:
                 answer = connection.post(b"\n".join(lines))
             except ClientError as error:
@@ -395,63 +523,158 @@ class Client:
                 rejected = answer["rejected"]
                 counts = {"sent": answer["accepted"], "duplicates": answer["duplicates"], "rejected": len(rejected)}
                 self._settle(batch, len(lines), counts, f"the exporter says: {rejected[0]}" if rejected else "")
-                return
+                return True
             if failure.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE and len(lines) > 1:
                 middle = len(lines) // 2
-                self._deliver(connection, batch, lines[:middle], stopping)
-                self._deliver(connection, batch, lines[middle:], stopping)
-                return
+                first = self._deliver(connection, batch, lines[:middle], stopping)
+                return first and self._deliver(connection, batch, lines[middle:], stopping)
+            if failure.status in _REFUSED:
+                self._settle(batch, len(lines), {"rejected": len(lines)}, str(failure))
+                return True
+            self._settle(None, 0, {}, str(failure))
             full = len(self._queue) >= self._queue_limit // 2
-            if failure.retry and self._spool is not None and (full or stopping.is_set()):
-                self._settle(None, 0, {}, str(failure))
-                self._set_aside()
-                return
-            if not failure.retry or stopping.is_set():
-                counts = {"dropped" if failure.retry else "rejected": len(lines)}
-                self._settle(batch, len(lines), counts, str(failure))
-                return
+            if (full or stopping.is_set()) and self._set_aside(last=stopping.is_set()):
+                return True
+            if stopping.is_set():
+                return False
             if attempt == 0:
-                _log.warning("events wait: %s", failure)
-            self._settle(None, 0, {"retries": 1}, str(failure))
+                self._warn("wait", f"events wait: {failure}")
+            self._settle(None, 0, {"retries": 1}, "")
             if self._urgent.wait(max(failure.retry_after, _backoff(attempt))):
                 self._urgent.clear()
                 stopping.wait(BACKOFF_FIRST_SECONDS)  # repeated flushes must not hammer an exporter that is down
+        raise AssertionError("counting has no end")
 
-    def _set_aside(self) -> None:
-        """Move what waits for an answer to the spool; what came from there is there still."""
+    def _set_aside(self, *, last: bool) -> bool:
+        """Move what waits for an answer to the spool; what came from there is there still.
+
+        Args:
+            last: there will be no other occasion: what cannot be written is dropped.
+
+        Returns:
+            Whether nothing waits any more.
+        """
         if self._spool is None:
-            return
+            return False
         with self._spool_lock:  # whoever ends the process waits until the sender has written its part
             with self._lock:
-                batch, self._batch_under_way = self._batch_under_way, None
-                lines = batch.lines[:] if batch is not None and batch.file is None else []
-                if batch is not None and batch.file is None:
-                    batch.lines.clear()
-            while lines or self._queue:
-                if lines:
-                    try:
-                        self._settle(None, 0, self._spool.write(lines), "")
-                    except OSError as error:
-                        message = f"cannot write {self._spool.folder}: {error.strerror}"
-                        self._settle(None, 0, {"dropped": len(lines)}, message)
-                batch, markers = self._take()
-                lines, self._batch_under_way = batch.lines, None
-                for marker in markers:
-                    marker.answered = False
-                    marker.done.set()
+                if self._under_way is not None and self._under_way.file is not None:
+                    self._under_way.aside = True
+                    self._under_way = None
+            while batch := self._next_batch():
+                if not (lines := batch.lines[:]):
+                    continue  # the sender was told meanwhile that they have arrived
+                try:
+                    counts, trouble = self._spool.write(lines), ""
+                except OSError as error:
+                    trouble = f"cannot write {self._spool.folder}: {error.strerror}"
+                    counts = {"dropped": len(lines)}
+                    if not last:
+                        self._settle(None, 0, {}, trouble)
+                        self._warn("spool", trouble)
+                        return False
+                with self._lock:
+                    batch.aside = True
+                    for marker in self._markers:
+                        marker.whole = False
+                self._settle(batch, len(lines), counts, trouble)
+        return True
 
     def _settle(self, batch: _Batch | None, events: int, counts: Mapping[str, int], message: str) -> None:
+        """Count what became of the first events of a batch, which are not its own any more."""
         with self._lock:
-            if batch is not None:
-                del batch.lines[:events]  # answers come in order
-                if batch.file is not None and not batch.lines:
-                    batch.file.unlink(missing_ok=True)
             for name, count in counts.items():
                 self._totals[name] += count
             if message:
                 self._last_error = message
+            if batch is not None:
+                del batch.lines[:events]  # answers come in order
+                if not batch.lines and batch is self._under_way:
+                    self._under_way = None
+        if batch is not None and not batch.lines and batch.file is not None and self._spool is not None:
+            self._spool.remove(batch.file)
         if counts.get("rejected") or counts.get("dropped"):
-            _log.warning("events were not counted: %s", message)
+            self._warn("lost", f"events were not counted: {message or 'the spool is full'}")
+        self._release()
+
+    def _release(self) -> None:
+        """Let go whoever waits for events that are neither queued nor under way."""
+        with self._lock:
+            if self._under_way is None:
+                for marker in [marker for marker in self._markers if marker.position <= self._queue.removed]:
+                    self._markers.remove(marker)
+                    marker.done.set()
+
+    def _warn(self, kind: str, message: str) -> None:
+        """Log, but not the same trouble over and over. Not to be called with a lock held: handlers may wait."""
+        now = time.monotonic()
+        if now - self._warned.get(kind, -WARN_SECONDS) < WARN_SECONDS:
+            _log.debug(message)
+        else:
+            self._warned[kind] = now
+            _log.warning(message)
+
+
+_SUFFIXES = [f"{number:02x}" for number in reversed(range(_IDS_AT_ONCE))]  # taken from the end
+_FIELDS = Client.track_api_request.__code__.co_varnames[1 : Client.track_api_request.__code__.co_argcount]
+_WIDTH = len(_FIELDS) + 1  # values per event: these, and a dictionary of the rare ones or None
+
+
+class _Marker:
+    """A `flush()` that waits for the events up to a position of the queue."""
+
+    __slots__ = ("done", "position", "whole")
+
+    def __init__(self, position: int) -> None:
+        self.done = threading.Event()
+        self.position = position  # events removed from the queue since it began
+        self.whole = True  # all of them were answered
+
+
+class _Queue:
+    """Events in order, each as `_WIDTH` values in a flat list, to which anybody may add without a lock."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+        self.removed = 0
+        self._front: list[Any] = []  # the oldest, moved here in large pieces: to cut a long list moves all of it
+        self._at = 0
+
+    def __len__(self) -> int:
+        return (len(self._front) - self._at + len(self.values)) // _WIDTH
+
+    def take(self, most: int) -> list[tuple[Any, ...]]:
+        """Remove the oldest events, at most so many, perhaps fewer than there are. The caller holds the lock."""
+        values = self._cut(most)
+        return list(zip(*[iter(values)] * _WIDTH, strict=True))
+
+    def drop(self, events: int) -> None:
+        """Remove the oldest events. The caller holds the lock."""
+        while events > 0 and (values := self._cut(events)):
+            events -= len(values) // _WIDTH
+
+    def _cut(self, most: int) -> list[Any]:
+        if self._at == len(self._front):
+            self._front = self.values[: _MOVED_AT_ONCE * _WIDTH]
+            self._at = 0
+            del self.values[: len(self._front)]
+        values = self._front[self._at : self._at + most * _WIDTH]
+        self._at += len(values)
+        self.removed += len(values) // _WIDTH
+        return values
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Events under way, in order: rows until they are lines of JSON, of which the first go once they are answered."""
+
+    rows: list[tuple[Any, ...]]
+    lines: list[bytes] = field(default_factory=list)
+    file: Path | None = None  # where they are spooled; it goes when all are answered
+    aside: bool = False  # in the spool now, and not the sender's any more
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.lines)
 
 
 class _Spool:
@@ -460,6 +683,7 @@ class _Spool:
     def __init__(self, folder: Path, limit: int) -> None:
         """Make the folder; OSError when it cannot be made."""
         self.folder = folder
+        self.skipped: set[Path] = set()  # cannot be read, or not be removed
         self._limit = limit
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for torn in folder.glob("*.part"):  # a process ended while it wrote
@@ -469,30 +693,57 @@ class _Spool:
 
     def oldest(self) -> Path | None:
         """The file to send next."""
-        return min(self.folder.glob("*.ndjson"), default=None)
+        return min((file for file in self.folder.glob("*.ndjson") if file not in self.skipped), default=None)
+
+    def remove(self, file: Path) -> None:
+        """All of it was answered; several processes may find that."""
+        try:
+            file.unlink(missing_ok=True)
+        except OSError:
+            self.skipped.add(file)
 
     def write(self, lines: Sequence[bytes]) -> dict[str, int]:
-        """Keep a batch durably; how many events were spooled, and how many older ones dropped to make room."""
-        body = b"\n".join(lines)
+        """Keep a batch durably; how many events were spooled, and how many older ones dropped to make room.
+
+        Raises:
+            OSError: it could not be written; nothing of it stays.
+        """
         name = f"{time.time_ns():020d}-{secrets.token_hex(4)}-{len(lines)}"
         part = self.folder / f"{name}.part"
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self.folder / f"{name}.ndjson")
+        try:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(b"\n".join(lines))
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self.folder / f"{name}.ndjson")
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+        with contextlib.suppress(OSError):  # the name must last too, where folders can be synchronised
+            folder = os.open(self.folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        return {"spooled": len(lines), "dropped": self._make_room()}
+
+    def _make_room(self) -> int:
+        """Remove the oldest files beyond the limit; how many events they held."""
+        sizes = {}
+        for file in sorted(self.folder.glob("*.ndjson")):
+            with contextlib.suppress(OSError):  # another process may send or drop the same files
+                sizes[file] = file.stat().st_size
+        excess = sum(sizes.values()) - self._limit
         dropped = 0
-        with contextlib.suppress(OSError):  # another process may send or drop the same files
-            files = sorted(self.folder.glob("*.ndjson"))
-            sizes = [file.stat().st_size for file in files]
-            excess = sum(sizes) - self._limit
-            for old, size in zip(files, sizes, strict=True):
-                if excess <= 0:
-                    break
-                old.unlink()
-                dropped += int(old.stem.rpartition("-")[2])
+        for file, size in sizes.items():
+            if excess <= 0:
+                break
+            with contextlib.suppress(OSError, ValueError):  # ValueError: not a file of ours, its name has no count
+                file.unlink()
                 excess -= size
-        return {"spooled": len(lines), "dropped": dropped}
+                dropped += int(file.stem.rpartition("-")[2])
+        return dropped
 
 
 class Call:
@@ -612,14 +863,11 @@ class _Connection:
     """One kept-alive HTTP connection; used by one thread at a time."""
 
     def __init__(self, url: str, token: str | None, timeout: float) -> None:
-        parts = urlsplit(url if "//" in url else f"http://{url}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{url!r} is no HTTP address; write it like http://127.0.0.1:10410")
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        self._http = kind(parts.hostname, parts.port, timeout=timeout)
-        self._path = parts.path.rstrip("/") + "/api/v1/events"
-        self._where = f"{parts.scheme}://{parts.netloc}"
+        self._where, self._http, self._path = _address(url, timeout)
         self._headers = {"Content-Type": "application/x-ndjson", "Accept": "application/json"}
+        token = token.strip() if token else ""
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("the token has characters that no HTTP header can hold")
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
 
@@ -634,17 +882,7 @@ class _Connection:
             body = gzip.compress(body, compresslevel=1)
             headers["Content-Encoding"] = "gzip"
         try:
-            reused = self._http.sock is not None
-            try:
-                self._http.request("POST", self._path, body, headers)
-                response = self._http.getresponse()
-            except (http.client.RemoteDisconnected, ConnectionError):
-                if not reused:
-                    raise
-                # The other side closed an idle connection: ids make a second try harmless.
-                self._http.close()
-                self._http.request("POST", self._path, body, headers)
-                response = self._http.getresponse()
+            response = self._exchange(body, headers)
             answer = response.read()
         except (OSError, http.client.HTTPException) as error:
             self._http.close()
@@ -656,16 +894,33 @@ class _Connection:
         """Let the connection go; the next request opens another."""
         self._http.close()
 
+    def _exchange(self, body: bytes, headers: dict[str, str]) -> http.client.HTTPResponse:
+        # The other side may have closed an idle connection: ids make a second try harmless.
+        again = self._http.sock is not None
+        while True:
+            try:
+                # A server may refuse a body before it has read it, and close: then its answer is there to be read.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self._http.request("POST", self._path, body, headers)
+                return self._http.getresponse()
+            except (http.client.RemoteDisconnected, ConnectionError):
+                self._http.close()
+                if not again:
+                    raise
+                again = False
+
     def _judge(self, response: http.client.HTTPResponse, body: bytes) -> dict[str, Any]:
         status = response.status
         try:
             answer = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         answer = answer if isinstance(answer, dict) else {}
+        answer = {"accepted": 0, "duplicates": 0, **answer}
+        counts = isinstance(answer["accepted"], int) and isinstance(answer["duplicates"], int)
         # 422 is an answer about the events too: none of them was valid.
-        if status in (200, 422) and isinstance(answer.get("rejected"), list):
-            return {"accepted": 0, "duplicates": 0, **answer}
+        if status in (200, 422) and counts and isinstance(answer.get("rejected"), list):
+            return answer
         if status == http.HTTPStatus.OK:
             raise ClientError(f"{self._where} answered, but not as an exporter does: check the address", status=status)
         detail = answer.get("detail") or answer.get("title")
@@ -678,10 +933,42 @@ class _Connection:
         )
 
 
+def _address(url: str, timeout: float) -> tuple[str, http.client.HTTPConnection, str]:
+    """What an address means: server, as it is told, a connection to it that is not open yet, and the path for events.
+
+    Raises:
+        ValueError: it cannot be meant.
+    """
+    hint = f"{url!r} is no HTTP address; write it like http://127.0.0.1:10410"
+    try:
+        parts = urlsplit(url if "//" in url else f"http://{url}")
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"{hint} ({error})") from None
+    if "@" in parts.netloc:
+        raise ValueError("the address holds a user or password; give a token as token=…")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not (url.isascii() and url.isprintable()):
+        raise ValueError(hint)
+    if " " in url:
+        raise ValueError(hint)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    where = f"{parts.scheme}://{parts.netloc}"
+    return where, kind(parts.hostname, port, timeout=timeout), parts.path.rstrip("/") + "/api/v1/events"
+
+
+def _plain(value: Any) -> int | float:
+    """A number of another library (NumPy, Decimal) as one that JSON has."""
+    if hasattr(value, "__index__"):
+        return int(value)
+    if hasattr(value, "__float__"):
+        return float(value)
+    raise TypeError(f"{type(value).__name__} has no form in JSON")
+
+
 def _seconds(retry_after: str | None) -> float:
     """Seconds of a Retry-After header; its date form is rare and reads as no wish."""
     try:
-        return max(0.0, float(retry_after or 0))
+        return min(max(0.0, float(retry_after or 0)), RETRY_AFTER_LAST_SECONDS)
     except ValueError:
         return 0.0
 
@@ -692,15 +979,30 @@ def _backoff(attempt: int) -> float:
     return top * (0.5 + random.random() / 2)  # noqa: S311 - spreads load, guards nothing
 
 
+_json = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_plain).encode
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
+_worker_closes = False  # this process is a worker of multiprocessing, and closes its clients at its end
 
 
 def _close_all() -> None:
     for client in tuple(_clients):
-        client.close(EXIT_FLUSH_SECONDS)
+        closed = client._sender is None  # and what it left then has had its time
+        if not client.close(CLOSED_FLUSH_SECONDS if closed else EXIT_FLUSH_SECONDS) and (left := client.stats().queued):
+            _log.warning("%d events are lost: %s", left, client.stats().last_error)
+
+
+def _close_with_worker() -> None:
+    """Workers of multiprocessing end without `atexit`, but they run finalizers that were set in them."""
+    global _worker_closes  # noqa: PLW0603
+    process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if process is not None and util is not None and not _worker_closes and process.parent_process() is not None:
+        util.Finalize(None, _close_all, exitpriority=10)
+        _worker_closes = True
 
 
 def _after_fork() -> None:
+    global _worker_closes  # noqa: PLW0603
+    _worker_closes = False
     for client in tuple(_clients):
         client._reset()
 

@@ -81,4 +81,4 @@ def test_modules_are_small(module: Path) -> None:
     lines = len(module.read_text(encoding="utf-8").splitlines())
 
     # The client is one file on purpose: it is copied into applications.
-    assert lines <= (720 if module.name == "client.py" else 350)
+    assert lines <= (1200 if module.name == "client.py" else 350)

@@ -63,7 +63,7 @@ def test_a_full_queue_goes_to_the_spool_and_nothing_is_lost(new_sink, unused_por
     wait_for(lambda: client.stats().spooled >= 200)
     assert client.stats().dropped == 0
     with new_sink().running(unused_port) as sink:
-        assert client.flush(10)
+        client.flush(10)  # False where a last part went to the spool too
         wait_for(lambda: not files(tmp_path))
         assert set(sink.events) == ids
         stats = client.stats()
@@ -144,6 +144,54 @@ def test_a_spool_that_cannot_be_written_is_a_loss_that_is_counted(unused_port, t
     assert "cannot write" in client.stats().last_error
 
 
+FULL = """
+import json, resource, sys
+from exporter.client import Client
+
+client = Client(sys.argv[1], spool=sys.argv[2], batch=10, queue=40, flush_interval=0.01)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # as a disk that has no room for a batch
+ids = [client.track_api_request("gpt-4", n, 1, 0.1, True) for n in range(30)]
+while "cannot write" not in client.stats().last_error:
+    assert not client.flush(0.1)
+before = client.stats()
+if sys.argv[3] == "exporter":
+    print(json.dumps([ids, before.queued, before.dropped]), flush=True)
+    sys.stdin.readline()  # until it runs
+    client.flush(20)
+else:
+    client.close(0.2)
+    print(json.dumps([ids, before.queued, before.dropped]))
+print(json.dumps([client.stats().queued, client.stats().dropped, client.stats().spooled]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of resources")
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_disk_that_is_full_costs_no_event_that_memory_can_hold(new_sink, unused_port, tmp_path, comes_back):
+    command = [sys.executable, "-c", FULL, f"http://127.0.0.1:{unused_port}", str(tmp_path)]
+    command += ["exporter" if comes_back else "end"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as application:
+        assert application.stdout is not None
+        ids, queued, dropped = json.loads(application.stdout.readline())
+        assert (queued, dropped) == (30, 0)
+        if comes_back:
+            with new_sink().running(unused_port) as sink:
+                application.communicate("go\n", timeout=30)
+                assert list(sink.events) == ids
+        else:
+            assert json.loads(application.stdout.readline()) == [0, 30, 0]
+    assert application.returncode == 0
+    assert not list(tmp_path.iterdir())  # nothing half-written stays
+
+
+def test_a_foreign_name_does_not_stop_the_spool_from_making_room(tmp_path):
+    (tmp_path / "0-foreign.ndjson").write_bytes(line(1) * 5)
+    spool = _Spool(tmp_path, 2 * len(line(1)))
+
+    assert [spool.write([line(n)])["dropped"] for n in (1, 2, 3)] == [0, 0, 1]
+    assert [json.loads(file.read_bytes())["id"] for file in files(tmp_path)] == ["id-2", "id-3"]
+
+
 def test_processes_that_share_a_spool_count_nothing_twice(sink, tmp_path):
     _Spool(tmp_path, 2**20).write([line(n) for n in range(50)])
     clients = [Client(sink.url, spool=tmp_path, flush_interval=0.01) for _ in range(3)]
@@ -175,3 +223,35 @@ def test_a_foreign_file_is_rejected_and_does_not_block_the_others(sink, tmp_path
 
     assert set(sink.events) == {"id-1"}
     assert client.stats().rejected == 1
+
+
+@pytest.mark.parametrize("operation", ["unlink", "read_bytes"])
+def test_a_file_that_cannot_be_read_or_removed_is_passed_over(sink, tmp_path, monkeypatch, operation):
+    _Spool(tmp_path, 2**20).write([line(1)])
+    [stuck] = files(tmp_path)
+    _Spool(tmp_path, 2**20).write([line(2)])
+    real = getattr(Path, operation)
+
+    def refuse(self: Path, **options: object) -> object:
+        if self == stuck:
+            raise PermissionError(13, "Permission denied")
+        return real(self, **options)
+
+    monkeypatch.setattr(Path, operation, refuse)
+    client = Client(sink.url, spool=tmp_path, flush_interval=0.01)
+    wait_for(lambda: files(tmp_path) == [stuck])
+    time.sleep(0.1)
+    client.close()
+
+    assert set(sink.events) == ({"id-2"} if operation == "read_bytes" else {"id-1", "id-2"})
+    assert len(sink.requests) == len(sink.events)
+
+
+def test_a_flush_that_ended_in_the_spool_says_so(unused_port, tmp_path):
+    client = Client(f"http://127.0.0.1:{unused_port}", spool=tmp_path, queue=1, flush_interval=60)
+    client.track_api_request("gpt-4", 1, 1, 0.1, True)
+
+    assert not client.flush(10)
+    wait_for(lambda: client.stats().spooled + client.stats().queued == 1)
+    client.close(0.1)
+    assert client.stats().spooled == 1
