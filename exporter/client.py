@@ -20,7 +20,7 @@ Coroutines use it in the same way, for tracking never waits; `flush` and `close`
 
     async with usage.call(model="gpt-4.1", category="analysis") as call:
         response = await openai.responses.create(model="gpt-4.1", input=prompt)
-        call.usage(**usage_of(response))
+        call.response(response)  # its tokens, and whether it failed or was filtered
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypedDict, Unpack
+from typing import Any, NotRequired, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 GZIP_FROM_BYTES = 8 * 1024  # below this, compressing costs more than it saves
@@ -60,14 +60,6 @@ _IDS_AT_ONCE = 256
 _IDS_AHEAD = 1024  # made by the sender; when they are used up, tracking looks whether the queue is full
 _MOVED_AT_ONCE = 8192  # events; moving more would hold up the application's threads for more than a millisecond
 _REFUSED = (400, 413, 422)  # the events themselves cannot be taken; all other answers may change while they wait
-
-_STATUS_ERRORS = {
-    **dict.fromkeys((401, 403), "authentication"),
-    404: "model_not_found",
-    408: "timeout",
-    429: "rate_limit",
-    504: "timeout",
-}
 
 # Sockets load this codec with the first connection. A fork during that, in another thread, would leave the child
 # waiting for the import's lock for ever.
@@ -105,6 +97,17 @@ class EventFields(RareFields, total=False):
     tier: str | None
     timestamp: float | str | None
     id: str | None
+
+
+class Usage(TypedDict):
+    """What `usage_of` reads: fields of an event."""
+
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: NotRequired[int]
+    cache_write_tokens: NotRequired[int]
+    reasoning_tokens: NotRequired[int]
+    tier: NotRequired[str]
 
 
 class ClientError(Exception):
@@ -760,12 +763,19 @@ class Call:
 
     def first_token(self) -> None:
         """Note that the first token of a streamed answer has arrived."""
-        self._fields.setdefault("time_to_first_token", time.perf_counter() - self._begun)
+        self._fields.setdefault("time_to_first_token", round(time.perf_counter() - self._begun, 6))
 
     def usage(self, *, input_tokens: int, output_tokens: int, **fields: Unpack[EventFields]) -> None:
         """Note the provider's token counts, and any other field of the event."""
         self._tokens = (input_tokens, output_tokens)
         self._fields.update(fields)
+
+    def response(self, *response: object) -> None:
+        """Note what a provider's response says: its usage, and whether it failed. A stream: all its events."""
+        failure = failure_of(*response)
+        if failure is not None:
+            self.fail(failure)
+        self.usage(**usage_of(*response))
 
     def fail(self, error_type: str = "other") -> None:
         """Note a failure that raised no exception, such as a refusal by a content filter."""
@@ -782,11 +792,12 @@ class Call:
         latency = time.perf_counter() - self._begun
         if exception is not None and not self._failed:
             self.fail(error_type_of(exception))
-        if self._tokens is None and not self._failed:
+        failed = self._failed or self._fields.get("error_type") is not None
+        if self._tokens is None and not failed:
             _log.warning("a successful call to %s ended without usage(): it counts no tokens", self._model)
         input_tokens, output_tokens = self._tokens or (0, 0)
         self.id = self._client.track_api_request(
-            self._model, input_tokens, output_tokens, round(latency, 6), not self._failed, **self._fields
+            self._model, input_tokens, output_tokens, round(latency, 6), not failed, **self._fields
         )
 
     async def __aenter__(self) -> Call:
@@ -798,49 +809,203 @@ class Call:
         self.__exit__(kind, exception, traceback)
 
 
-def usage_of(response: object) -> dict[str, Any]:
-    """Token counts and tier of a provider's response (dict or SDK object), as the fields of an event.
+# What the providers call it: OpenAI Chat, OpenAI Responses and Anthropic, then Gemini with its Interactions.
+_USAGE = (
+    ("prompt_tokens",),
+    ("completion_tokens",),
+    ("input_tokens",),
+    ("output_tokens",),
+    ("details_of_input", "prompt_tokens_details", "input_tokens_details"),
+    ("details_of_output", "completion_tokens_details", "output_tokens_details"),
+    ("cache_read_input_tokens",),
+    ("cache_creation_input_tokens",),
+    ("cache_creation",),
+    ("iterations",),
+    ("prompt_token_count", "promptTokenCount", "total_input_tokens"),
+    (
+        *("candidates_token_count", "candidatesTokenCount", "response_token_count", "responseTokenCount"),
+        "total_output_tokens",
+    ),
+    ("thoughts_token_count", "thoughtsTokenCount", "total_thought_tokens"),
+    ("tool_use_prompt_token_count", "toolUsePromptTokenCount", "total_tool_use_tokens"),
+    ("cached_content_token_count", "cachedContentTokenCount", "total_cached_tokens"),
+    ("total_token_count", "totalTokenCount", "total_tokens"),
+)
+_TIERS = {"batch": "batch", "flex": "flex", "priority": "priority", "fast": "priority"}
+_FILTERED = (
+    *("content_filter", "refusal", "safety", "recitation", "blocklist", "prohibited_content", "spii", "model_armor"),
+    *("image_safety", "image_prohibited_content", "image_recitation", "jailbreak"),
+)
+_BROKEN = (
+    *("malformed_function_call", "malformed_response", "unexpected_tool_call", "too_many_tool_calls"),
+    "missing_thought_signature",
+)
+_STATUS_ERRORS = {
+    **dict.fromkeys((401, 403), "authentication"),
+    404: "model_not_found",
+    408: "timeout",
+    429: "rate_limit",
+    504: "timeout",
+}
+_WORDS = {  # of providers' error codes; the first that is found decides
+    **dict.fromkeys(("content_filter", "contentfilter", "policy"), "content_filter"),
+    **dict.fromkeys(("rate_limit", "ratelimit", "quota", "exhausted"), "rate_limit"),
+    **dict.fromkeys(("timeout", "deadline"), "timeout"),
+    **dict.fromkeys(("authenti", "permission", "api_key"), "authentication"),
+    **dict.fromkeys(("invalid", "image", "context_length", "too_large"), "invalid_request"),
+    "not_found": "model_not_found",
+    **dict.fromkeys(("overloaded", "server", "internal", "unavailable", "api_error", "connect"), "server_error"),
+}
 
-    Reads OpenAI Chat Completions and Responses, Anthropic Messages and Gemini `generateContent`. Input then includes
-    what a cache read or wrote (Anthropic's own count does not), and output includes reasoning (Gemini's does not).
+
+def usage_of(*response: object) -> Usage:
+    """Token counts and tier of a provider's response (dict or SDK object), as fields of an event.
+
+    Reads OpenAI Chat Completions and Responses, Anthropic Messages, Gemini `generateContent` and Interactions. Input
+    includes what a cache read or wrote (Anthropic's own count does not), output includes reasoning (Gemini's does not).
+    An Anthropic call that compacted its context counts that too; what an advisor model used is another model's.
+
+    Args:
+        response: a response; or of a stream its events, all or those with usage. Counts of a later event take the
+            place of those before, for all providers give totals.
     """
-    usage = _get(response, "usage", "usage_metadata", "usageMetadata") or response
-    cached = written = 0
-    if _get(usage, "prompt_token_count", "promptTokenCount") is not None:  # Gemini
-        given = _count(usage, "prompt_token_count", "promptTokenCount")  # cached content included
-        given += _count(usage, "tool_use_prompt_token_count", "toolUsePromptTokenCount")
-        cached = _count(usage, "cached_content_token_count", "cachedContentTokenCount")
-        reasoning = _count(usage, "thoughts_token_count", "thoughtsTokenCount")
-        made = reasoning + _count(usage, "candidates_token_count", "candidatesTokenCount")
+    found: dict[str, Any] = {}
+    for part in response:
+        found.update(_usage_found(part))
+    if any(name in found for name in ("prompt_token_count", "candidates_token_count", "thoughts_token_count")):
+        given, made, cached, written, reasoning = _gemini(found)
     else:
-        given = _count(usage, "prompt_tokens", "input_tokens")
-        made = _count(usage, "completion_tokens", "output_tokens")
-        within = _get(usage, "prompt_tokens_details", "input_tokens_details")
-        if _get(usage, "prompt_tokens") is None and within is None:  # Anthropic counts these beside input_tokens
-            cached = _count(usage, "cache_read_input_tokens")
-            written = _count(usage, "cache_creation_input_tokens")
-            given += cached + written
-        else:
+        given = _count(found, "prompt_tokens", "input_tokens")
+        made = _count(found, "completion_tokens", "output_tokens")
+        reasoning = _count(found.get("details_of_output"), "reasoning_tokens", "thinking_tokens")
+        within = found.get("details_of_input")
+        if "prompt_tokens" in found or within is not None:
             cached, written = _count(within, "cached_tokens"), _count(within, "cache_write_tokens")
-        details = _get(usage, "completion_tokens_details", "output_tokens_details")
-        reasoning = _count(details, "reasoning_tokens", "thinking_tokens")
-    if not given and not made:
+        else:  # Anthropic counts these beside input_tokens, and compaction beside all
+            parts = [found, *(turn for turn in _list(found, "iterations") if _get(turn, "type") == "compaction")]
+            cached = sum(_count(part, "cache_read_input_tokens") for part in parts)
+            written = sum(map(_cache_written, parts))
+            given = sum(_count(part, "input_tokens") for part in parts) + cached + written
+            made = sum(_count(part, "output_tokens") for part in parts)
+    if not given and not made and failure_of(*response) is None:
         _log.warning("a response says nothing of its usage (streams of Chat Completions say it only when asked to)")
-    tier = _get(usage, "service_tier") or _get(response, "service_tier")
-    cached = min(cached, given)  # parts beyond the whole have been seen; the exporter would refuse them
-    parts = {
-        "cached_input_tokens": cached,
-        "cache_write_tokens": min(written, given - cached),
-        "reasoning_tokens": min(reasoning, made),
-        "tier": tier if tier in ("batch", "flex", "priority") else None,
-    }
-    return {"input_tokens": given, "output_tokens": made, **{name: value for name, value in parts.items() if value}}
+    # Parts beyond the whole have been seen; the exporter would refuse them.
+    cached = min(cached, given)
+    written = min(written, given - cached)
+    reasoning = min(reasoning, made)
+    usage: Usage = {"input_tokens": given, "output_tokens": made}
+    if cached:
+        usage["cached_input_tokens"] = cached
+    if written:
+        usage["cache_write_tokens"] = written
+    if reasoning:
+        usage["reasoning_tokens"] = reasoning
+    if tier := found.get("tier"):
+        usage["tier"] = tier
+    return usage
+
+
+def _usage_found(part: object) -> dict[str, Any]:
+    """What a response, or an event of a stream, says of usage, under one provider-independent set of names."""
+    whole = _whole(part)
+    names = ("usage", "usage_metadata", "usageMetadata")
+    usage = _get(part, *names) or _get(whole, *names) or whole
+    found = {aliases[0]: value for aliases in _USAGE if (value := _get(usage, *aliases)) is not None}
+    tier = _get(usage, "service_tier", "serviceTier") or _get(whole, "service_tier")
+    if tier := tier or _get(usage, "traffic_type", "trafficType"):
+        found["tier"] = _TIERS.get(_word(tier).rpartition("_")[2])  # Vertex says ON_DEMAND_FLEX
+    return found
+
+
+def _gemini(found: Mapping[str, Any]) -> tuple[int, int, int, int, int]:
+    given = _count(found, "prompt_token_count") + _count(found, "tool_use_prompt_token_count")  # with cached content
+    made, reasoning = _count(found, "candidates_token_count"), _count(found, "thoughts_token_count")
+    if given + made != _count(found, "total_token_count"):  # else thoughts are candidates, as some servers count
+        made += reasoning
+    return given, made, _count(found, "cached_content_token_count"), 0, reasoning
+
+
+def _cache_written(usage: object) -> int:
+    parts = _get(usage, "cache_creation")
+    lifetimes = _count(parts, "ephemeral_5m_input_tokens") + _count(parts, "ephemeral_1h_input_tokens")
+    return _count(usage, "cache_creation_input_tokens") or lifetimes
+
+
+def failure_of(*response: object) -> str | None:
+    """The kind of failure that a provider's response, or one of the events of a stream, tells without an exception.
+
+    A failed response, an error within a stream, an answer that a filter withheld or that the model refused.
+
+    Returns:
+        One of the exporter's error types; None for an answer, also one that was cut off at a limit of tokens.
+    """
+    for part in response:
+        for holder in (part, _whole(part)):
+            error = _get(holder, "error")
+            if error is not None or _word(_get(holder, "status")) == "failed" or _get(holder, "type") == "error":
+                names = ("code", "type", "status")
+                return _kind(*(_word(_get(source, name)) for source in (error, holder) for name in names))
+            if _word(_get(_get(holder, "prompt_feedback", "promptFeedback"), "block_reason", "blockReason")):
+                return "content_filter"
+            endings = [
+                _get(holder, "stop_reason"),
+                _get(_get(holder, "delta"), "stop_reason"),
+                _get(_get(holder, "incomplete_details"), "reason"),
+            ]
+            choices = [
+                _get(choice, "finish_reason", "finishReason") for choice in _list(holder, "choices", "candidates")
+            ]
+            for alternatives in (choices, *([ending] for ending in endings)):  # one good answer of several will do
+                words = [_word(ending) for ending in alternatives]
+                if words and all(word in _FILTERED for word in words):
+                    return "content_filter"
+                if words and all(word in _FILTERED or word in _BROKEN for word in words):
+                    return "other"
+    return None
+
+
+def error_type_of(exception: BaseException) -> str:
+    """The kind of failure, from an exception's HTTP status or code where it carries one, else from its class."""
+    code = _get(exception, "code")
+    if _kind(_word(code)) == "content_filter":  # a bad request by its status
+        return "content_filter"
+    response = _get(exception, "response")
+    for status in (_get(exception, "status_code"), _get(exception, "status"), code, _get(response, "status_code")):
+        if isinstance(status, int) and status >= http.HTTPStatus.BAD_REQUEST:
+            default = "server_error" if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request"
+            return _STATUS_ERRORS.get(status, default)
+    said, named = _kind(_word(code)), _kind(*(kind.__name__.lower() for kind in type(exception).__mro__[:-2]))
+    if said != "other":
+        return said
+    # A name alone may as well be of the application's own trouble, such as PermissionError.
+    return named if named in ("timeout", "rate_limit", "content_filter", "server_error") else "other"
+
+
+def _kind(*words: str) -> str:
+    """The error type for a provider's words, of which the first that is understood decides."""
+    kinds = (kind for word in words for part, kind in _WORDS.items() if part in word)
+    return next(kinds, "other")
+
+
+def _whole(event: object) -> object:
+    """The response that an event of a stream carries, or else what was given."""
+    inner = _get(event, "response", "message", "interaction")
+    return event if inner is None or isinstance(inner, str) else inner
 
 
 def _get(source: object, *names: str) -> Any:
     """The first of these items or attributes that is there."""
-    values = (source.get(name) if isinstance(source, Mapping) else getattr(source, name, None) for name in names)
-    return next((value for value in values if value is not None), None)
+    for name in names:
+        with contextlib.suppress(Exception):  # a property of somebody's class may raise anything
+            value = source.get(name) if isinstance(source, Mapping) else getattr(source, name, None)
+            if value is not None:
+                return value
+    return None
+
+
+def _list(source: object, *names: str) -> Sequence[Any]:
+    value = _get(source, *names)
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _count(source: object, *names: str) -> int:
@@ -848,15 +1013,10 @@ def _count(source: object, *names: str) -> int:
     return max(0, value) if isinstance(value, int) else 0
 
 
-def error_type_of(exception: BaseException) -> str:
-    """The kind of failure, from an exception's HTTP status where it carries one, else from its class."""
-    status = getattr(exception, "status_code", None) or getattr(exception, "status", None)
-    if isinstance(status, int) and status >= http.HTTPStatus.BAD_REQUEST:
-        default = "server_error" if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request"
-        return _STATUS_ERRORS.get(status, default)
-    if isinstance(exception, TimeoutError) or "timeout" in type(exception).__name__.lower():
-        return "timeout"
-    return "server_error" if isinstance(exception, ConnectionError) else "other"
+def _word(value: object) -> str:
+    """A word or an enumeration's member, in small letters; empty for anything else."""
+    value = getattr(value, "value", value)
+    return value.lower() if isinstance(value, str) else ""
 
 
 class _Connection:

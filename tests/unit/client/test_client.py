@@ -262,6 +262,12 @@ def test_an_exception_in_a_call_is_a_failure_and_goes_on(sink):
     assert sink.events[filtered.id]["input_tokens"] == 10
 
 
+def test_an_error_type_that_is_given_to_a_call_makes_it_a_failure(sink):
+    with Client(sink.url) as client, client.call(model="gpt-4.1") as call:
+        call.usage(input_tokens=10, output_tokens=0, error_type="rate_limit")
+    assert sink.events[call.id]["success"] is False  # the exporter refuses a success with an error
+
+
 def test_post_events_returns_the_answer_and_raises_when_there_is_none(sink):
     client = Client(sink.url)
     event = {"id": "1", "model": "gpt-4", "input_tokens": 1, "output_tokens": 1, "latency": 1, "success": True}
