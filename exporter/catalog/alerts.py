@@ -43,7 +43,11 @@ class Alert:
 ALERTS: tuple[Alert, ...] = (
     Alert("LLMBudgetThreshold", "cost", ("migration", "signal", "period")),
     Alert("LLMBudgetExceeded", "cost", ("migration", "signal", "period")),
+    Alert("LLMBudgetBurnRate", "cost", ("migration", "signal", "period")),
+    Alert("LLMBudgetProjectedOverrun", "cost", ("migration", "signal", "period")),
+    Alert("LLMDailyCostHigh", "cost", ("migration", "signal")),
     Alert("LLMUnpricedUsage", "cost", ("signal", "model")),
+    Alert("LLMAccountingDrift", "cost", ("migration", "signal")),
     Alert("LLMErrorRatioHigh", "errors", ("migration", "signal", "model")),
     Alert("LLMLatencyHigh", "latency", ("migration", "signal", "model")),
     Alert("LLMDeadlineNear", "schedule", ("migration", "signal")),

@@ -62,6 +62,32 @@ RECORDINGS: tuple[Recording, ...] = (
     Recording("migration_period:llm_budget_spent_usd:sum", MP, "Cost of the current period over all exporters."),
     Recording("migration_period:llm_budget_used:ratio", MP, "Spent part of the budget; 1 is all of it."),
     Recording("migration_period:llm_budget_elapsed:ratio", MP, "Elapsed part of the period, 0..1."),
+    Recording("migration_period:llm_budget_left:seconds", MP, "Time until the end of the period."),
+    Recording("migration_period:llm_budget_usd:even_rate", MP, "USD a second at which the budget just lasts."),
+    Recording("migration:llm_cost_usd:rate5m", M, "USD a second over five minutes, shadow calls included."),
+    Recording("migration:llm_cost_usd:rate1h", M, "USD a second over an hour, shadow calls included."),
+    Recording("migration:llm_cost_usd:increase1d", M, "USD of the last day."),
+    Recording("migration:llm_cost_usd:rate7d", M, "USD a second over seven days; absent in the first day."),
+    Recording(
+        "migration_period:llm_budget_left_usd:expected",
+        MP,
+        "Cost to be expected until the end of the period, by the last seven days and their weekdays.",
+    ),
+    Recording(
+        "migration_period:llm_budget_projected_usd:sum",
+        MP,
+        "Cost of the whole period to be expected: spent so far, and what the time left will cost.",
+    ),
+    Recording(
+        "migration_period:llm_budget_runs_out:timestamp_seconds",
+        MP,
+        "When the budget will be used up; absent when it lasts to the end of its period.",
+    ),
+    Recording(
+        "migration:llm_accounting_drift:ratio",
+        M,
+        "Difference between the ledger and the counters about the cost of the last day, as part of the larger one.",
+    ),
     # traffic
     Recording("migration_role_model:llm_requests:rate5m", MRM, "Calls a second over five minutes."),
     Recording("migration_role_model:llm_requests:rate1h", MRM, "Calls a second over an hour."),
@@ -105,7 +131,6 @@ RECORDINGS: tuple[Recording, ...] = (
     # cost
     Recording("migration_role_model:llm_cost_usd:rate1h", MRM, "USD a second over an hour."),
     Recording("migration_role:llm_cost_usd:rate1h", MR, "USD a second over an hour."),
-    Recording("migration:llm_cost_usd:rate1h", M, "USD a second over an hour, shadow calls included."),
     Recording(
         "migration_role:llm_counterfactual_cost_usd:rate1h",
         MR,

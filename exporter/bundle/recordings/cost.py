@@ -14,10 +14,6 @@ CHAIN: Chain = (
         "sum by (migration, role) (migration_role_model:llm_cost_usd:rate1h)",
     ),
     (
-        "migration:llm_cost_usd:rate1h",
-        "sum by (migration) (migration_role:llm_cost_usd:rate1h)",
-    ),
-    (
         "migration_role:llm_counterfactual_cost_usd:rate1h",
         "sum by (migration, role) (rate(llm_counterfactual_cost_usd_total[1h]))",
     ),

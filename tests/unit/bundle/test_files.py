@@ -51,7 +51,7 @@ def test_files_can_be_read_by_every_user_and_nothing_else_is_left(tmp_path: Path
 def test_a_hand_edit_is_shown_as_a_diff_that_names_the_file_and_the_line(tmp_path: Path) -> None:
     files.write(plan(), tmp_path)
     alerts = tmp_path / "rules" / "alerts.yml"
-    alerts.write_text(alerts.read_text().replace("for: 10m", "for: 99m", 1))
+    alerts.write_text(alerts.read_text().replace("  for: 10m", "  for: 99m", 1))
     diff = files.check(plan(), tmp_path)
     assert "--- a/rules/alerts.yml" in diff
     assert "+++ b/rules/alerts.yml" in diff

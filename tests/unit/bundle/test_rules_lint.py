@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -23,8 +24,9 @@ KNOWN = {**catalog.sample_labels(), **FROM_PROMETHEUS}
 TARGET = {"job", "instance"}  # labels that every scraper adds, and the only ones of a target that rules may name
 # Functions and modifiers that Prometheus 2.42 and every later one has without a flag.
 FLOOR = {
-    "absent_over_time", "clamp", "clamp_min", "count_over_time", "histogram_quantile", "increase", "last_over_time",
-    "max_over_time", "min_over_time", "rate", "round", "time", "timestamp", "vector",
+    "abs", "absent_over_time", "avg_over_time", "clamp", "clamp_min", "count_over_time", "delta", "deriv", "floor",
+    "histogram_quantile", "increase", "last_over_time", "max_over_time", "min_over_time", "rate", "round",
+    "sum_over_time", "time", "timestamp", "vector",
 }  # fmt: skip
 
 
@@ -137,13 +139,22 @@ def test_recording_chains_stay_in_one_group_and_in_order() -> None:
     "rule", [rule for _, rule in recordings() if re.search(r"\bon \(", rule.expr)], ids=lambda rule: rule.record
 )
 def test_every_recording_that_joins_is_tested_with_three_exporters(rule: RecordingRule) -> None:
-    first, *_ = yaml.safe_load((ROOT / "rules" / "tests" / "exporters.yml").read_text(encoding="utf-8"))["tests"]
-    read = {series for series, _ in names(rule.expr).series}
-    instances = {re.search(r'instance="(.+?)"', entry["series"]) for entry in first["input_series"]}
+    cases = [first_case(file) for file in ("exporters.yml", "exporters_days.yml")]
 
-    assert {match.group(1) for match in instances if match} == {"control", "shard-1", "shard-2"}
-    assert read
-    assert any(rule.record in expected["expr"] for expected in first["promql_expr_test"])
+    assert any(rule.record in expected["expr"] for case in cases for expected in case["promql_expr_test"])
+
+
+@pytest.mark.parametrize("file", ["exporters.yml", "exporters_days.yml"])
+def test_the_case_with_three_exporters_has_three(file: str) -> None:
+    series = [entry["series"] for entry in first_case(file)["input_series"]]
+    instances = {match.group(1) for entry in series if (match := re.search(r'instance="(.+?)"', entry))}
+
+    assert instances == {"control", "shard-1", "shard-2"}
+
+
+def first_case(file: str) -> dict[str, Any]:
+    first: dict[str, Any] = yaml.safe_load((ROOT / "rules" / "tests" / file).read_text(encoding="utf-8"))["tests"][0]
+    return first
 
 
 @each_alert
