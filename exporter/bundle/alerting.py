@@ -14,6 +14,7 @@ from exporter.plan.model import AlertOverride, Plan
 from exporter.promql import duration
 
 MIN_REQUESTS = 20  # calls below which a ratio or a mean says nothing: 1 of 2 calls must not page
+BASELINE_REQUESTS = 100  # below which neither a baseline nor an hour is compared with the other
 DEFAULT_RUNBOOKS = "rules/runbooks"
 DEFAULT_GRAFANA = "http://localhost:3000"
 
@@ -64,6 +65,7 @@ def _rule(alert: AlertDefinition, level: Level, override: AlertOverride, plan: P
         "job": catalog.JOB,
         "severity": level.severity,
         "min_requests": MIN_REQUESTS,
+        "baseline_requests": BASELINE_REQUESTS,
         # Four scrapes at least, so that one failed scrape leaves three.
         "down_window": duration(max(180.0, 4 * plan.targets.scrape_interval)),
         **level.values,

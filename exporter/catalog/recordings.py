@@ -100,6 +100,11 @@ RECORDINGS: tuple[Recording, ...] = (
     Recording("migration_role:llm_request_errors:rate1h", MR, "Failed calls a second over an hour."),
     Recording("migration_role:llm_request_errors:ratio_rate5m", MR, "Failed part of calls over five minutes."),
     Recording("migration_role:llm_request_errors:ratio_rate1h", MR, "Failed part of calls over an hour."),
+    Recording(
+        "migration_role_model:llm_requests_succeeded:sum",
+        MRM,
+        "Calls that did not fail, of all time, over all exporters.",
+    ),
     # latency
     Recording(
         "migration_role_model_le:llm_request_duration_seconds_bucket:rate5m",
@@ -152,5 +157,25 @@ RECORDINGS: tuple[Recording, ...] = (
         "USD a second over an hour for shadow calls: what the migration itself costs.",
     ),
     Recording("migration_role_model:llm_cost_usd_per_request:ratio_rate1h", MRM, "USD a call over an hour."),
+    Recording(
+        "migration_role_model:llm_output_tokens_per_usd:ratio_rate1h",
+        MRM,
+        "Output tokens, reasoning included, for a dollar, over an hour.",
+    ),
     Recording("migration_role:llm_tokens:rate5m", MR, "Tokens a second over five minutes."),
+    # quality
+    Recording(
+        "migration_role_model_evaluator:llm_quality_score_count:rate1h",
+        (*MRM, "evaluator"),
+        "Evaluations a second over an hour.",
+    ),
+    Recording(
+        "migration_role_model_evaluator:llm_quality_score_sum:rate1h",
+        (*MRM, "evaluator"),
+        "Sum of the scores of a second over an hour.",
+    ),
+    Recording(
+        "migration_role_model_evaluator:llm_quality_score:mean_1h", (*MRM, "evaluator"), "Mean score of an hour."
+    ),
+    Recording("migration_role_model_evaluator:llm_quality_score:mean_1d", (*MRM, "evaluator"), "Mean score of a day."),
 )

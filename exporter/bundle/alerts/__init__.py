@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from exporter.bundle.alerts import budget, errors, latency, meta, schedule
+from exporter.bundle.alerts import budget, errors, latency, meta, quality, schedule
 from exporter.bundle.alerts.definition import AlertDefinition, Level
 
 FAMILIES: dict[str, tuple[AlertDefinition, ...]] = {
     "budget": budget.ALERTS,
     "errors": errors.ALERTS,
     "latency": latency.ALERTS,
+    "quality": quality.ALERTS,
     "schedule": schedule.ALERTS,
     "meta": meta.ALERTS,
 }

@@ -28,6 +28,32 @@ max by (migration, model) (
 )
 """
 
+# Not one success in an hour with enough calls; roles apart, as above.
+_NEVER_SUCCEEDS = """
+max by (migration, model) (
+  (3600 * migration_role_model:llm_requests:rate1h{migration!=""} >= << min_requests >>)
+  unless on (migration, role, model)
+  (
+    max_over_time(migration_role_model:llm_requests_succeeded:sum[1h])
+    - on (migration, role, model)
+    min_over_time(migration_role_model:llm_requests_succeeded:sum[1h])
+    > 0
+  )
+)
+"""
+
+# One misspelt name in one script is no news; a tenth of a model's calls is.
+_RETIRED = """
+(
+  sum by (migration, model) (
+    increase(llm_request_errors_by_type_total{error_type="model_not_found",migration!=""}[30m])
+  )
+  >= 5
+)
+>= on (migration, model)
+0.1 * sum by (migration, model) (increase(llm_requests_total[30m]))
+"""
+
 ALERTS = (
     AlertDefinition(
         name="LLMErrorRatioHigh",
@@ -37,5 +63,23 @@ ALERTS = (
         summary="Too many calls to a model fail.",
         description="{{ $value | humanizePercentage }} of the calls of {{ $labels.migration }} "
         "to {{ $labels.model }} fail.",
+    ),
+    AlertDefinition(
+        name="LLMModelNeverSucceeds",
+        levels=(Level("critical", 5 * MINUTE),),
+        expr=_NEVER_SUCCEEDS,
+        keep_firing_for_seconds=5 * MINUTE,
+        summary="Every call to a model fails.",
+        description='{{ $value | printf "%.0f" }} calls of {{ $labels.migration }} to {{ $labels.model }} in an hour, '
+        "and none succeeded.",
+    ),
+    AlertDefinition(
+        name="LLMModelRetired",
+        levels=(Level("critical", 2 * MINUTE),),
+        expr=_RETIRED,
+        keep_firing_for_seconds=10 * MINUTE,
+        summary="The provider does not know a model any more.",
+        description='{{ $value | printf "%.0f" }} calls of {{ $labels.migration }} to {{ $labels.model }} in half an '
+        "hour were answered with model_not_found.",
     ),
 )

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from exporter import catalog
 from exporter.bundle.objects import RecordingRule, RuleGroup
-from exporter.bundle.recordings import budget, cost, latency, schedule, traffic
+from exporter.bundle.recordings import budget, cost, latency, quality, schedule, traffic
 from exporter.bundle.recordings.chain import Chain
 from exporter.bundle.text import fill
 from exporter.catalog import Metric, plan_fact
@@ -37,6 +37,7 @@ def recording_groups(interval: float) -> tuple[RuleGroup, ...]:
         RuleGroup("llm-traffic", interval, _rules(traffic.CHAIN)),
         RuleGroup("llm-latency", interval, _rules(latency.CHAIN)),
         RuleGroup("llm-cost", interval, _rules(cost.CHAIN)),
+        RuleGroup("llm-quality", interval, _rules(quality.CHAIN)),
     )
 
 

@@ -46,6 +46,15 @@ CHAIN: Chain = (
         """,
     ),
     (
+        # Reasoning included, as in the baseline.
+        "migration_role_model:llm_output_tokens_per_usd:ratio_rate1h",
+        """
+        sum by (migration, role, model) (rate(llm_tokens_total{type=~"output|reasoning"}[1h]))
+        / on (migration, role, model)
+        (migration_role_model:llm_cost_usd:rate1h > 0)
+        """,
+    ),
+    (
         "migration_role:llm_tokens:rate5m",
         "sum by (migration, role) (rate(llm_tokens_total[5m]))",
     ),

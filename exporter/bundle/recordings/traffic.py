@@ -50,4 +50,21 @@ def _traffic() -> Iterator[tuple[str, str]]:
         )
 
 
-CHAIN: Chain = tuple(_traffic())
+def _succeeded() -> Iterator[tuple[str, str]]:
+    # Exact, unlike a difference of two rates, which are extrapolated each by itself: one success of a thousand counts.
+    labels = "migration, role, model"
+    yield (
+        "migration_role_model:llm_requests_succeeded:sum",
+        f"""
+        sum by ({labels}) (last_over_time(llm_requests_total[5m]))
+        - on ({labels})
+        (
+          sum by ({labels}) (last_over_time(llm_request_errors_total[5m]))
+          or
+          0 * sum by ({labels}) (last_over_time(llm_requests_total[5m]))
+        )
+        """,
+    )
+
+
+CHAIN: Chain = (*_traffic(), *_succeeded())
