@@ -21,10 +21,14 @@ class RecordingRule:
 
     record: str
     expr: str
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> Document:
         """The rule as Prometheus reads it."""
-        return {"record": self.record, "expr": self.expr}
+        document: Document = {"record": self.record, "expr": self.expr}
+        if self.labels:
+            document["labels"] = dict(self.labels)
+        return document
 
 
 @dataclass(frozen=True, slots=True)

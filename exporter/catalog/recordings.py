@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from exporter.catalog.comparison import COMPARISON
 from exporter.catalog.metrics import PLAN_FACTS, Metric
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """One recorded series: its name (`level:metric:operation`) and the labels that it has."""
-
-    name: str
-    labels: tuple[str, ...]
-    help: str
-
+from exporter.catalog.recording import Recording
 
 M = ("migration",)
 MP = ("migration", "period")
@@ -178,4 +168,5 @@ RECORDINGS: tuple[Recording, ...] = (
         "migration_role_model_evaluator:llm_quality_score:mean_1h", (*MRM, "evaluator"), "Mean score of an hour."
     ),
     Recording("migration_role_model_evaluator:llm_quality_score:mean_1d", (*MRM, "evaluator"), "Mean score of a day."),
+    *COMPARISON,
 )

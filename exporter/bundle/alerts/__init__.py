@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.bundle.alerts import budget, errors, latency, meta, quality, schedule
+from exporter.bundle.alerts import budget, comparison, errors, latency, meta, quality, schedule
 from exporter.bundle.alerts.definition import AlertDefinition, Level
 
 FAMILIES: dict[str, tuple[AlertDefinition, ...]] = {
@@ -10,6 +10,7 @@ FAMILIES: dict[str, tuple[AlertDefinition, ...]] = {
     "errors": errors.ALERTS,
     "latency": latency.ALERTS,
     "quality": quality.ALERTS,
+    "comparison": comparison.ALERTS,
     "schedule": schedule.ALERTS,
     "meta": meta.ALERTS,
 }

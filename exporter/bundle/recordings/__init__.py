@@ -13,8 +13,8 @@ from collections.abc import Sequence
 
 from exporter import catalog
 from exporter.bundle.objects import RecordingRule, RuleGroup
-from exporter.bundle.recordings import budget, cost, latency, quality, schedule, traffic
-from exporter.bundle.recordings.chain import Chain
+from exporter.bundle.recordings import budget, comparison, cost, latency, quality, schedule, traffic
+from exporter.bundle.recordings.chain import Chain, Link, Recorded
 from exporter.bundle.text import fill
 from exporter.catalog import Metric, plan_fact
 
@@ -38,6 +38,11 @@ def recording_groups(interval: float) -> tuple[RuleGroup, ...]:
         RuleGroup("llm-latency", interval, _rules(latency.CHAIN)),
         RuleGroup("llm-cost", interval, _rules(cost.CHAIN)),
         RuleGroup("llm-quality", interval, _rules(quality.CHAIN)),
+        RuleGroup("llm-comparison-sides", interval, _rules(comparison.SIDES)),
+        RuleGroup("llm-comparison", interval, _rules(comparison.ERRORS_AND_COST)),
+        RuleGroup("llm-comparison-latency", interval, _rules(comparison.LATENCY)),
+        # Scores are judged by the hour: four times the interval is soon enough for a scan of an hour.
+        RuleGroup("llm-comparison-quality", 4 * interval, _rules(comparison.QUALITY)),
     )
 
 
@@ -48,8 +53,13 @@ def _numbered(name: str, number: int) -> str:
 def _rules(chain: Chain = (), *, facts: Sequence[Metric] = ()) -> tuple[RecordingRule, ...]:
     return (
         *(RecordingRule(plan_fact(metric), _bridged(metric)) for metric in facts),
-        *(RecordingRule(name, fill(expr)) for name, expr in chain),
+        *(_rule(link) for link in chain),
     )
+
+
+def _rule(link: Link) -> RecordingRule:
+    recorded = link if isinstance(link, Recorded) else Recorded(*link)
+    return RecordingRule(recorded.name, fill(recorded.expr), recorded.labels)
 
 
 def _bridged(metric: Metric) -> str:

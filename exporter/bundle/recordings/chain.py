@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-Chain = Sequence[tuple[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A recorded series that has labels of its own, which tell it from others of its name."""
+
+    name: str
+    expr: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+Link = tuple[str, str] | Recorded
+Chain = Sequence[Link]
 """(recorded name, template of its expression), in the order of evaluation; each may read those before it."""

@@ -50,6 +50,8 @@ def names(expr: str) -> Names:
                     found.grouping += _group_labels(node.modifier)
             case promql.Call():
                 found.functions.append(node.func)
+                if node.func.name == "label_replace":
+                    found.made.append(node.args[1].val)
         return True
 
     promql.walk(promql.parse(expr), pre_visit=visit)
