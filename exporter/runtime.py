@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterable, Sequence
 
 import structlog
-from aiohttp import web
 
 from exporter import systemd
 from exporter.clock import Clock, SystemClock
@@ -33,16 +32,13 @@ from exporter.settings import Settings, check_exposure
 from exporter.signals import Signals
 from exporter.totals import Row, Totals
 from exporter.upkeep import Upkeep, read
-from exporter.web.app import create_app
-from exporter.web.draining import drain
+from exporter.web.server import Server
 from exporter.web.services import Services
 from exporter.web.tls import LiveContext, UnusableFile
 
 log = structlog.get_logger("runtime")
 
 LEDGER_FILE = "ledger.sqlite"
-IDLE_SECONDS = 75.0  # for a connection that asks nothing, or does not finish its headers
-LINGER_SECONDS = 2.0  # to let a client read an answer that came before the end of what it sends
 SWITCH_SECONDS = 0.001  # a thread that computes makes others wait at most so long at a time
 SHUTDOWN_SECONDS = 5.0  # for requests under way; whoever stops us usually waits ten
 
@@ -231,18 +227,10 @@ async def serve(plan: Plan, settings: Settings) -> None:
     settle_garbage()
     sys.setswitchinterval(SWITCH_SECONDS)
     reloading = asyncio.create_task(signals.reload_when_asked(exporter.reload))
-    runner = web.AppRunner(
-        create_app(services, telemetry_path=settings.telemetry_path),
-        access_log=None,
-        auto_decompress=False,  # see exporter.web.bodies
-        keepalive_timeout=IDLE_SECONDS,
-        lingering_time=LINGER_SECONDS,
-        shutdown_timeout=1.0,  # after the time that `drain` gives
-    )
+    server = Server(services, telemetry_path=settings.telemetry_path)
     try:
-        await runner.setup()
+        await server.start(sockets, exporter.tls)
         for listener in sockets:
-            await web.SockSite(runner, listener, backlog=1024, ssl_context=exporter.tls).start()
             log.info("listening", mode=settings.mode, url=_url(listener, encrypted=exporter.tls is not None))
         if services.guard.open and not services.configuration.door.config.guarded:
             log.warning("no tokens are configured: whoever reaches the address may push, read and change")
@@ -255,7 +243,7 @@ async def serve(plan: Plan, settings: Settings) -> None:
     finally:
         reloading.cancel()
         await asyncio.wait((reloading,))
-        await signals.unless_hurried(drain(runner, SHUTDOWN_SECONDS))
+        await signals.unless_hurried(server.drain(SHUTDOWN_SECONDS))
         await exporter.stop()
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from exporter import __version__
+from exporter.errors import RequestError
 from exporter.plan.model import CONTROL
 from exporter.web import audit, baselines, control, events, lifecycle, pages, scrape, shards, tasks, thresholds
-from exporter.web.auth import ANONYMOUS
-from exporter.web.draining import UNDER_WAY, UnderWay
-from exporter.web.problems import problems
+from exporter.web.auth import USER, client_name
+from exporter.web.bodies import expect
+from exporter.web.limits import PATIENCE, Patience
+from exporter.web.problems import refused
 from exporter.web.services import ACTOR, CLIENT, SERVICES, Services
+from exporter.web.underway import UNDER_WAY, UnderWay
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _MIGRATION = "/api/v1/{migration}"
@@ -40,23 +43,18 @@ API: tuple[tuple[str, str, str, _Handler], ...] = (
 ON_SHARDS = frozenset(
     {events.post_events, events.track_request, baselines.get_baselines, lifecycle.config, lifecycle.reload}
 )
-_HEADERS = {
-    "Server": f"llm-migration-exporter/{__version__}",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-}
 
 
 def create_app(services: Services, *, telemetry_path: str = "/metrics") -> web.Application:
     """The application, ready to be served."""
-    app = web.Application(middlewares=[problems, _door], client_max_size=services.plan.limits.body_bytes)
+    app = web.Application(middlewares=[_entrance], client_max_size=services.plan.limits.body_bytes)
     app[SERVICES] = services
     app[UNDER_WAY] = UnderWay()
+    app[PATIENCE] = Patience(services.clock)
     for method, path, role, handler in API:
         here = services.mode == CONTROL or handler in ON_SHARDS
-        app.router.add_route(method, path, _guarded(handler if here else shards.elsewhere, role))
+        guarded = _guarded(handler if here else shards.elsewhere, role)
+        app.router.add_route(method, path, guarded, expect_handler=expect)
     app.router.add_get(telemetry_path, _open(scrape.metrics), name="metrics")
     app.router.add_get("/", _open(pages.landing))
     app.router.add_get("/-/healthy", pages.healthy)
@@ -67,7 +65,7 @@ def create_app(services: Services, *, telemetry_path: str = "/metrics") -> web.A
 
 def _open(handler: _Handler) -> Handler:
     async def opened(request: web.Request) -> web.StreamResponse:
-        request.app[SERVICES].guard.admit_anybody(request)
+        request.app[SERVICES].guard.admit_anybody(request.headers)
         return await handler(request)
 
     return opened
@@ -76,8 +74,10 @@ def _open(handler: _Handler) -> Handler:
 def _guarded(handler: _Handler, role: str) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
         configuration = request.app[SERVICES].configuration
-        actor = request[ACTOR] = configuration.guard.admit(request, role)
-        client = request[CLIENT] = actor if actor != ANONYMOUS else f"address {request.remote}"
+        actor = configuration.guard.admit(request.method, request.headers, role, user=request.get(USER))
+        client = client_name(actor, request.remote)
+        request[ACTOR] = actor
+        request[CLIENT] = client
         if role != "ingest":  # whose limit counts events
             configuration.limits.request(client)
         return await handler(request)
@@ -86,26 +86,38 @@ def _guarded(handler: _Handler, role: str) -> Handler:
 
 
 @web.middleware
-async def _door(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _entrance(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Before and after every handler: the door, and problem objects for whatever fails."""
     configuration = request.app[SERVICES].configuration
     under_way = request.app[UNDER_WAY]
     under_way.begin()
     try:
-        await configuration.door.admit(request, configuration.guard)
+        if request.host != request.headers.get("Host"):
+            _refuse_two_hosts(request)
+        user = await configuration.door.admit(request.headers, configuration.guard)
+        if user is not None:
+            request[USER] = user
         return await handler(request)
+    except Exception as error:
+        if isinstance(error, web.HTTPException) and error.status < 400:
+            raise
+        late = request.app[PATIENCE].seconds(error)
+        if late and not under_way.ending:
+            await asyncio.sleep(late)
+        return refused(error, request.path)
     finally:
         under_way.end()
+
+
+def _refuse_two_hosts(request: web.Request) -> None:
+    """The guard judges by the header: a target that names another host would pass under its name."""
+    named = request.headers.get("Host")
+    if named is not None and request.url.raw_authority.lower() != named.lower():
+        raise RequestError(400, "the request's target and its header Host name different hosts", reason="malformed")
 
 
 async def _set_headers(request: web.Request, response: web.StreamResponse) -> None:
     if request.app[UNDER_WAY].ending:
         response.force_close()
         response.headers["Connection"] = "close"
-    configured = request.app[SERVICES].configuration.door.headers
-    for name, value in configured.items():
-        if value:
-            response.headers[name] = value
-    for name, value in _HEADERS.items():
-        if name not in configured:
-            response.headers.setdefault(name, value)
-    response.headers["Server"] = _HEADERS["Server"]
+    request.app[SERVICES].configuration.door.headers.dress(response.headers)

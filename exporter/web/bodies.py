@@ -7,7 +7,7 @@ import zlib
 from typing import TypeVar
 
 import msgspec
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from exporter.errors import RequestError
 from exporter.web.services import services
@@ -42,6 +42,16 @@ async def read(request: web.Request, *, ndjson: bool = False) -> bytes:
     return await asyncio.to_thread(gunzip, body, limit) if len(body) > _OFF_LOOP else gunzip(body, limit)
 
 
+async def expect(request: web.Request) -> None:
+    """A client asks before it sends a body: it is told to go on when the body is wanted, and not before.
+
+    Raises:
+        web.HTTPExpectationFailed: it expects something else.
+    """
+    if request.version >= HttpVersion11 and request.headers["Expect"].lower() != "100-continue":
+        raise web.HTTPExpectationFailed
+
+
 async def receive(request: web.Request, limit: int) -> bytes:
     """The body as it is sent. Whoever sends it slower than any real line does not hold the connection for ever.
 
@@ -52,6 +62,9 @@ async def receive(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise web.HTTPRequestEntityTooLarge(limit)
     stream = request.content
+    if "Expect" in request.headers and request.version >= HttpVersion11 and not stream.is_eof():
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer itself has not begun
     loop = asyncio.get_running_loop()
     begin = loop.time()
     parts: list[bytes] = []

@@ -6,10 +6,14 @@ import math
 from collections import OrderedDict
 from collections.abc import Hashable
 
+from aiohttp import web
+
 from exporter.clock import Clock
 from exporter.errors import RequestError
 from exporter.plan.model import Limits
 
+QUICK_PER_SECOND, QUICK_AT_ONCE = 20, 100  # refusals of all clients together that are answered at once
+LATE_SECONDS = 1.0  # until each further one is
 CLIENTS = 10_000  # buckets kept; who has not asked for longest is forgotten first
 
 
@@ -45,6 +49,28 @@ class Buckets:
     def _level(self, client: Hashable) -> float:
         level, at = self._buckets.get(client, (self._burst, 0.0))
         return min(self._burst, level + (self._clock.monotonic() - at) * self._rate)
+
+
+class Patience:
+    """Whoever guesses waits: beyond a few a second, refusals of tokens and passwords are answered late.
+
+    A connection sends nothing else while it waits, so that guessing costs whoever does it more than the exporter.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._quick = Buckets(QUICK_PER_SECOND, QUICK_AT_ONCE, clock)
+
+    def seconds(self, error: Exception) -> float:
+        """How long the answer to a request that failed is held back; 0 for most."""
+        if not (isinstance(error, RequestError) and (error.status in (401, 403) or error.reason == "passwords_wait")):
+            return 0.0
+        if self._quick.wait(""):
+            return LATE_SECONDS
+        self._quick.take("", 1)
+        return 0.0
+
+
+PATIENCE = web.AppKey("patience", Patience)
 
 
 class ClientLimits:

@@ -57,7 +57,8 @@ class Passwords:
             self._answers.move_to_end(key)
             return known
         if self._waiting >= MOST_WAITING:
-            raise RequestError(429, "too many passwords wait for their check", headers={"Retry-After": "5"})
+            message = "too many passwords wait for their check"
+            raise RequestError(429, message, reason="passwords_wait", headers={"Retry-After": "5"})
         self._waiting += 1
         try:
             async with self._checking:

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-from aiohttp import web
 
 from exporter import log
 from exporter.analysis.percentiles import exact
@@ -22,7 +21,7 @@ from exporter.ledger.reader import Reader, View
 from exporter.plan.load import load
 from exporter.runtime import SWITCH_SECONDS, Exporter, collect_rarely, settle_garbage
 from exporter.settings import Settings
-from exporter.web.app import create_app
+from exporter.web.server import Server
 from tests.bench.machine import CONFIG
 
 _BEAT = 0.001
@@ -102,9 +101,8 @@ async def main() -> None:
     exporter.metrics.committed = commits.note  # type: ignore[method-assign]
     services = await exporter.start()
     settle_garbage()
-    runner = web.AppRunner(create_app(services), access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(port)).start()
+    server = Server(services)
+    await server.start([socket.create_server(("127.0.0.1", int(port)))])
     heart = Heart(services.reader, commits)
     beating = asyncio.create_task(heart.beat())
     loop = asyncio.get_running_loop()
@@ -113,7 +111,7 @@ async def main() -> None:
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()
     beating.cancel()
-    await runner.cleanup()
+    await server.drain(1)
     await exporter.stop()
 
 

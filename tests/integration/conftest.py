@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from exporter.clock import ManualClock
 from exporter.plan.load import load
 from exporter.plan.model import Plan
 from exporter.runtime import Exporter, Settings
-from exporter.web.app import create_app
 from tests.configs import SHIPPED
 from tests.plans import at
 from tests.processes import parse_page
+from tests.serving import serve
 
 NOW = at("2025-05-20T10:00:00")
 SCRAPER = {"X-Prometheus-Scrape-Timeout-Seconds": "10"}
@@ -35,10 +34,7 @@ class Running:
     async def start(self) -> None:
         self.exporter = Exporter(self.plan, Settings(self.folder, ()), self.clock)
         self.services = await self.exporter.start()
-        server = TestServer(create_app(self.services))
-        await server.start_server(auto_decompress=False)
-        self.client: TestClient[Any, Any] = TestClient(server)
-        await self.client.start_server()
+        self.client = await serve(self.services)
 
     async def stop(self) -> None:
         await self.client.close()

@@ -11,16 +11,15 @@ from typing import Any
 import bcrypt
 import pytest
 import yaml
-from aiohttp.test_utils import TestClient, TestServer
 
 from exporter.errors import ConfigError, LedgerError, UserError
 from exporter.plan.load import load
 from exporter.runtime import Exporter
 from exporter.settings import Settings
-from exporter.web.app import create_app
 from tests.certificates import certificates
 from tests.configs import SHIPPED
 from tests.integration.conftest import Running, event
+from tests.serving import serve
 
 ADMIN = {"Authorization": "Bearer test"}
 DIGEST = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"  # SHA-256 of "test"
@@ -41,10 +40,7 @@ class Configured(Running):
             load(self.path), Settings(self.folder, (), lifecycle=True, **self.settings), self.clock
         )
         self.services = await self.exporter.start()
-        server = TestServer(create_app(self.services))
-        await server.start_server(auto_decompress=False)
-        self.client = TestClient(server)
-        await self.client.start_server()
+        self.client = await serve(self.services)
 
     def write(self) -> None:
         self.path.write_text(yaml.safe_dump(self.document, sort_keys=False))

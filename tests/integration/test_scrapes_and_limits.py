@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp.test_utils import TestClient, TestServer
 
 from exporter.plan.model import Plan, Token
 from exporter.runtime import Exporter
 from exporter.settings import Settings
 from exporter.web import bodies, scrape
-from exporter.web.app import create_app
 from tests.integration.conftest import NOW, SCRAPER, Running, event
+from tests.serving import serve
 
 DIGESTS = {
     "test": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -86,8 +85,7 @@ async def test_a_page_that_cannot_be_made_is_an_error_for_all_who_share_it_and_n
 
 async def test_more_scrapes_than_allowed_are_sent_away_and_the_rest_answered(tmp_path: Path, plan: Plan) -> None:
     exporter = Exporter(plan, Settings(tmp_path, (), max_requests=2))
-    client: TestClient[Any, Any] = TestClient(TestServer(create_app(await exporter.start())))
-    await client.start_server()
+    client = await serve(await exporter.start())
     try:
         answers = await asyncio.gather(*(client.get("/metrics") for _ in range(8)))
         statuses = sorted(answer.status for answer in answers)
@@ -107,7 +105,7 @@ async def test_a_reader_that_does_not_read_does_not_hold_its_place(
     body = b"x" * 20_000_000  # more than the buffers of the sockets take
     monkeypatch.setattr(running.exporter.exposition, "_encode", lambda *_: body)
     running.services.scrapes = asyncio.Semaphore(1)
-    server = running.client.server
+    server = running.client
     reader, writer = await asyncio.open_connection(server.host, server.port, limit=1024)
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readline()
@@ -170,7 +168,7 @@ async def test_pages_and_probes_are_not_limited(running: Running) -> None:
 
 async def raw(running: Running, *parts: bytes, pause: float = 0.0) -> bytes:
     """Send parts of a request one after the other; the beginning of the answer."""
-    server = running.client.server
+    server = running.client
     reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
         for part in parts:
@@ -218,7 +216,7 @@ async def test_a_large_body_on_a_slow_line_gets_the_time_that_it_needs(
     body = b" " * 160_000 + b"[]"
     parts = [body[start : start + 16_384] for start in range(0, len(body), 16_384)]
 
-    server = running.client.server
+    server = running.client
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(HEAD % len(body))
     for part in parts:
@@ -229,7 +227,7 @@ async def test_a_large_body_on_a_slow_line_gets_the_time_that_it_needs(
 
 
 async def test_slow_clients_do_not_keep_others_waiting(running: Running) -> None:
-    server = running.client.server
+    server = running.client
     slow = [await asyncio.open_connection(server.host, server.port) for _ in range(200)]
     for index, (_, writer) in enumerate(slow):
         writer.write(HEAD % 1000 if index % 2 else b"POST /api/v1/ev")
@@ -243,7 +241,7 @@ async def test_slow_clients_do_not_keep_others_waiting(running: Running) -> None
 
 
 async def test_a_body_announced_too_large_is_refused_before_it_is_sent(running: Running) -> None:
-    server = running.client.server
+    server = running.client
     reader, writer = await asyncio.open_connection(server.host, server.port)
     writer.write(HEAD % 10**12)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
 from exporter.cli import cli
@@ -24,11 +24,11 @@ from exporter.plan.model import ExporterTarget, Plan, Targets, Token
 from exporter.runtime import Exporter
 from exporter.settings import Settings
 from exporter.web import shards
-from exporter.web.app import API, create_app
+from exporter.web.app import API
 from tests.certificates import certificates
 from tests.integration.conftest import Running, event
 from tests.integration.test_metrics_page import EVERYTHING, OTHER_HALF, UNKNOWN
-from tests.processes import free_port
+from tests.serving import serve
 
 # All that is on a shard's page, written out: additive facts, and its own health. Nothing of the plan.
 ON_A_SHARDS_PAGE = {
@@ -86,11 +86,8 @@ class Member(Running):
     async def start(self) -> None:
         self.exporter = Exporter(self.plan, Settings(self.folder, (), **self.settings), self.clock)
         self.services = await self.exporter.start()
-        server = TestServer(create_app(self.services))
-        await server.start_server(auto_decompress=False)
-        self.port = server.port
-        self.client: TestClient[Any, Any] = TestClient(server)
-        await self.client.start_server()
+        self.client = await serve(self.services, self.exporter.tls)
+        self.port = self.client.port
 
     async def call(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
         options: dict[str, Any] = {} if body is None else {"json": body}
@@ -586,7 +583,7 @@ async def test_the_control_believes_only_the_authorities_of_its_file(tmp_path: P
     certificates(tmp_path)
     config = tmp_path / "web.yml"
     config.write_text("tls_server_config: {cert_file: server.pem, key_file: server.key}\n")
-    async with started(Encrypted(tmp_path / "shard", plan, "shard", web_config=config)) as shard:
+    async with started(Member(tmp_path / "shard", plan, "shard", web_config=config)) as shard:
         target = ExporterTarget("shard-1", "https", f"127.0.0.1:{shard.port}", "shard")
         for file, status, says in (
             (None, 503, "no encrypted connection, see targets.exporter_ca_file"),
@@ -599,19 +596,3 @@ async def test_the_control_believes_only_the_authorities_of_its_file(tmp_path: P
                 answered, body = await control.post("/baselines")
                 assert answered == status
                 assert says in body.get("detail", "")
-
-
-class Encrypted(Member):
-    """A shard behind TLS; only the control talks to it."""
-
-    async def start(self) -> None:
-        self.exporter = Exporter(self.plan, Settings(self.folder, (), **self.settings), self.clock)
-        self.services = await self.exporter.start()
-        self.runner = web.AppRunner(create_app(self.services), access_log=None)
-        await self.runner.setup()
-        self.port = free_port()
-        await web.TCPSite(self.runner, "127.0.0.1", self.port, ssl_context=self.exporter.tls).start()
-
-    async def stop(self) -> None:
-        await self.runner.cleanup()
-        await self.exporter.stop()

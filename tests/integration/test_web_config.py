@@ -14,16 +14,15 @@ import aiohttp
 import bcrypt
 import pytest
 import trustme
-from aiohttp import web
 
 from exporter.errors import ConfigError, UserError
 from exporter.plan.model import Plan, Token
 from exporter.reloading import read_web
 from exporter.runtime import Exporter
 from exporter.settings import Settings, check_exposure
-from exporter.web.app import create_app
 from tests.certificates import Certificates
 from tests.certificates import certificates as make_certificates
+from tests.serving import serve
 
 TLS = {"cert_file": "server.pem", "key_file": "server.key"}
 HASH = bcrypt.hashpw(b"sesame", bcrypt.gensalt(4)).decode()
@@ -42,16 +41,12 @@ class Served:
         path.write_text(config)
         self.exporter = Exporter(self.plan, Settings(self.folder / "data", (), web_config=path, **settings))
         services = await self.exporter.start()
-        self.runner = web.AppRunner(create_app(services), access_log=None, auto_decompress=False)
-        await self.runner.setup()
-        tls = self.exporter.tls
-        site = web.TCPSite(self.runner, "127.0.0.1", 0, ssl_context=tls)
-        await site.start()
-        return f"{'https' if tls else 'http'}://localhost:{site.port}"
+        self.served = await serve(services, self.exporter.tls)
+        return f"{'https' if self.exporter.tls else 'http'}://localhost:{self.served.port}"
 
     async def stop(self) -> None:
         if self.exporter is not None:
-            await self.runner.cleanup()
+            await self.served.close()
             await self.exporter.stop()
 
 

@@ -8,7 +8,7 @@ from exporter.clock import ManualClock
 from exporter.errors import RequestError
 from exporter.plan.model import Limits
 from exporter.web import limits
-from exporter.web.limits import Buckets, ClientLimits
+from exporter.web.limits import Buckets, ClientLimits, Patience
 
 
 def test_a_burst_passes_at_once_and_then_the_rate_holds() -> None:
@@ -97,3 +97,33 @@ def test_requests_and_events_are_limited_apart_and_the_answer_says_how_long_to_w
         client.ingest("a")
     clock.advance(3)
     client.ingest("a")
+
+
+def test_guesses_wait_once_they_come_fast_and_for_a_while_only() -> None:
+    clock = ManualClock(0)
+    patience = Patience(clock)
+    wrong = RequestError(401, "this token is not known", reason="unknown")
+    delays = [patience.seconds(wrong) for _ in range(limits.QUICK_AT_ONCE + 50)]
+
+    assert delays == [0] * limits.QUICK_AT_ONCE + [limits.LATE_SECONDS] * 50
+    clock.advance(1)
+    delays = [patience.seconds(wrong) for _ in range(limits.QUICK_PER_SECOND + 1)]
+    assert delays == [0] * limits.QUICK_PER_SECOND + [limits.LATE_SECONDS]
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [
+        (RequestError(403, "this needs the role admin"), True),
+        (RequestError(429, "too many passwords wait for their check", reason="passwords_wait"), True),
+        (RequestError(429, "more than limits.api_per_minute allows", reason="rate_limited"), False),
+        (RequestError(422, "not so"), False),
+        (ValueError("a bug"), False),
+    ],
+)
+def test_only_whoever_may_be_guessing_waits(error: Exception, waits: bool) -> None:
+    patience = Patience(ManualClock(0))
+    for _ in range(limits.QUICK_AT_ONCE):
+        patience.seconds(RequestError(401, "this token is not known"))
+
+    assert bool(patience.seconds(error)) is waits

@@ -1,4 +1,4 @@
-"""The end of serving: what is under way is answered, who has nothing to ask is not waited for."""
+"""Requests under way: what the end of serving waits for."""
 
 from __future__ import annotations
 
@@ -14,35 +14,28 @@ class UnderWay:
         self.ending = False  # answers close their connections from now on
         self._count = 0
         self._none = asyncio.Event()
-        self._none.set()
 
     def begin(self) -> None:
         """A request came."""
         self._count += 1
-        self._none.clear()
 
     def end(self) -> None:
         """Its answer is ready."""
         self._count -= 1
-        if not self._count:
+        if self.ending and not self._count:
             self._none.set()
 
     async def finish(self, seconds: float) -> None:
         """Wait until there is none, but not longer than so many seconds."""
         self.ending = True
+        deadline = asyncio.get_running_loop().time() + seconds
         try:
-            await asyncio.wait_for(self._none.wait(), seconds)
+            while self._count:
+                self._none.clear()
+                async with asyncio.timeout_at(deadline):
+                    await self._none.wait()
         except TimeoutError:
             return
 
 
 UNDER_WAY = web.AppKey("under_way", UnderWay)
-
-
-async def drain(runner: web.AppRunner, seconds: float) -> None:
-    """Take no more connections, answer what is under way, close everything."""
-    # The server's own shutdown would stop reading at once, also bodies of which half is here.
-    for site in runner.sites:
-        await site.stop()
-    await runner.app[UNDER_WAY].finish(seconds)
-    await runner.cleanup()
