@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ from exporter.ingest.prepare import Counting, Preparer
 from exporter.ledger.writer import Writer
 from exporter.plan.model import Plan
 from exporter.pricing.book import PriceBook
+from exporter.totals import Row
 
 _SLICE = 500  # events prepared before the event loop may do something else
 
@@ -37,6 +39,33 @@ class Receipt(NamedTuple):
     rejected: Sequence[Rejection]
     cost: int | None = None
     at: float | None = None
+
+
+class Submission(NamedTuple):
+    """A request's events on their way into the ledger."""
+
+    stored: asyncio.Future[int]  # done when they are durable and counted, or could not be stored
+    rows: Sequence[Row]
+    rejected: Sequence[Rejection]
+    stats: Stats
+
+    def receipt(self) -> Receipt:
+        """What became of them; to be asked once, after `stored` is done.
+
+        Raises:
+            LedgerError: the ledger could not be written; nothing was stored.
+        """
+        rows = self.rows
+        try:
+            accepted = self.stored.result()
+        except LedgerError:
+            self.stats.rejected("unavailable", len(rows))
+            raise
+        duplicates = len(rows) - accepted
+        self.stats.accepted(accepted, duplicates)
+        if len(rows) != 1:
+            return Receipt(accepted, duplicates, self.rejected)
+        return Receipt(accepted, duplicates, self.rejected, rows[0].cost, rows[0].at_us / 1_000_000)
 
 
 class Ingest:
@@ -77,22 +106,32 @@ class Ingest:
             await asyncio.sleep(0)
             part = slice(start, start + _SLICE)
             rows += preparer.rows(events[part], indices[part], migration, now, rejected)
+        submission = self._store(rows, rejected)
+        with suppress(LedgerError):  # which `receipt` raises
+            await submission.stored
+        return submission.receipt()
+
+    def submit_soon(self, decoded: Decoded, migration: str | None = None) -> Submission:
+        """The same for a few events and a caller without a task: once they are stored, `receipt` says the rest.
+
+        Raises:
+            Overloaded: the write queue is full; nothing was stored.
+        """
+        rejected = list(decoded.rejected)
+        rows = self._preparer.rows(decoded.events, decoded.indices, migration, self._clock.now(), rejected)
+        return self._store(rows, rejected)
+
+    def _store(self, rows: Sequence[Row], rejected: list[Rejection]) -> Submission:
         if rejected:
             rejected.sort(key=lambda rejection: rejection.index)
             for rejection in rejected:
                 self._stats.rejected(rejection.reason)
-        accepted = 0
-        if rows:
-            try:
-                accepted = await self._writer.append(rows)
-            except Overloaded:
-                self._stats.rejected("queue_full", len(rows))
-                raise
-            except LedgerError:
-                self._stats.rejected("unavailable", len(rows))
-                raise
-        duplicates = len(rows) - accepted
-        self._stats.accepted(accepted, duplicates)
-        if len(rows) != 1:
-            return Receipt(accepted, duplicates, rejected)
-        return Receipt(accepted, duplicates, rejected, rows[0].cost, rows[0].at_us / 1_000_000)
+        if not rows:
+            nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            nothing.set_result(0)
+            return Submission(nothing, rows, rejected, self._stats)
+        try:
+            return Submission(self._writer.append(rows), rows, rejected, self._stats)
+        except Overloaded:
+            self._stats.rejected("queue_full", len(rows))
+            raise

@@ -1,4 +1,4 @@
-"""Answers as values, before anybody writes them.
+"""Answers as values: the express lane writes them itself, aiohttp for everybody else.
 
 Every error has one shape: a problem object as RFC 9457 describes it.
 """

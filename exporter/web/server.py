@@ -1,4 +1,4 @@
-"""The HTTP server: aiohttp's, on sockets that are bound already."""
+"""The HTTP server: connections begin in the express lane, and aiohttp speaks with who needs more than that."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import cast
 from aiohttp import web
 
 from exporter.web.app import create_app
+from exporter.web.express import Desk, Express
+from exporter.web.limits import PATIENCE
 from exporter.web.ordinary import Ordinary
 from exporter.web.services import Services
 from exporter.web.underway import UNDER_WAY
@@ -30,6 +32,7 @@ class Server:
         self._idle = idle
         self._runner = web.AppRunner(app, shutdown_timeout=1.0)  # after the time that `drain` gives
         self._under_way = app[UNDER_WAY]
+        self._desk = Desk(services, self._under_way, app[PATIENCE], idle, self._ordinary)
         self._listening: list[asyncio.Server] = []
 
     async def start(self, listeners: Iterable[socket.socket], tls: ssl.SSLContext | None = None) -> None:
@@ -37,7 +40,7 @@ class Server:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         for listener in listeners:
-            server = await loop.create_server(self._ordinary, sock=listener, ssl=tls, backlog=AT_ONCE)
+            server = await loop.create_server(lambda: Express(self._desk), sock=listener, ssl=tls, backlog=AT_ONCE)
             listener.listen(BACKLOG)  # asyncio takes one number for both
             self._listening.append(server)
 
@@ -47,6 +50,8 @@ class Server:
             server.close()
         # aiohttp's own shutdown would stop reading at once, also bodies of which half is here.
         await self._under_way.finish(seconds)
+        for connection in tuple(self._desk.connections):
+            connection.close()
         await self._runner.cleanup()
 
     def _ordinary(self) -> asyncio.Protocol:
