@@ -8,6 +8,7 @@ import sys
 import click
 
 from exporter import __version__
+from exporter.cli.backtest import backtest
 from exporter.cli.check import check
 from exporter.cli.demo import demo
 from exporter.cli.generate import generate
@@ -45,7 +46,21 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, check, generate, init, prices, replay, demo, backup, restore, export, repair, reference):
+for command in (
+    serve,
+    check,
+    generate,
+    init,
+    prices,
+    replay,
+    backtest,
+    demo,
+    backup,
+    restore,
+    export,
+    repair,
+    reference,
+):
     cli.add_command(command)
 
 
