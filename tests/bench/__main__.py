@@ -24,6 +24,7 @@ from tests.bench import (
     memory,
     rendering,
     reports,
+    scenarios,
     single_events,
     start,
 )
@@ -40,7 +41,9 @@ MEASUREMENTS: dict[str, Callable[..., list[Result]]] = {
     "client": client_call.measure,
     "disk": disk.measure,
     "decode": decoding.measure,
+    "scenarios": scenarios.measure,
 }
+LONG = ("scenarios",)  # hours in full: so only when asked for by name
 
 
 @click.command(help=f"Measure some or all of: {', '.join(MEASUREMENTS)}.")
@@ -54,7 +57,7 @@ def main(names: tuple[str, ...], quick: bool) -> None:
         click.echo(f"{name} …", err=True, nl=False)
         at = time.perf_counter()
         try:
-            results += MEASUREMENTS[name](quick=quick)
+            results += MEASUREMENTS[name](quick=quick or (name in LONG and name not in names))
         except UnmeasurableError as error:
             click.echo(f" no figure: {error};", err=True, nl=False)
         click.echo(f" {time.perf_counter() - at:.0f} s", err=True)

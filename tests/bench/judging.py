@@ -132,8 +132,11 @@ def eventful(
 ) -> list[Incident]:
     """The incidents of a week: a part of the catalogue in an order and at times of day that change with the week.
 
-    Two weeks have the whole catalogue. Odd lengths make each kind meet day and night over the weeks.
+    Two weeks have the whole catalogue, and each week begins at another hour, so that kinds meet day and night. Every
+    seventh week has one incident only, which takes days to be one: the rollout stands still.
     """
+    if number % 7 == 6:
+        return [Incident("stalled_rollout", begin + FIRST_DAY * DAY, begin + 7 * DAY, 1.0)]
     size = len(catalogue)
     chosen = [catalogue[(number * PER_WEEK + index * 5) % size] for index in range(PER_WEEK)]
     at = begin + FIRST_DAY * DAY + (number * 1.7 % 6) * HOUR
@@ -223,7 +226,8 @@ def table(judged: Sequence[tuple[str, Week]]) -> str:
     found = [one for _, week in judged for one in week.found]
     lines = ["| incident | strength | subject | clear | seen | detected | median delay, min | first told by |"]
     lines.append("|---|---:|---|---|---:|---:|---:|---|")
-    for kind, strength, subject in dict.fromkeys((kind, s, subject) for kind, s, _, subject in INCIDENTS):
+    known = [(kind, strength, subject) for kind, strength, _, subject in INCIDENTS]
+    for kind, strength, subject in (*known, ("stalled_rollout", 1.0, "")):
         own = [one for one in found if (one.kind, one.strength, one.subject) == (kind, strength, subject)]
         if not own:
             continue

@@ -117,6 +117,17 @@ def moderate(calls_per_second: float = 1.0, **changes: object) -> Setting:
     return Setting((_rollout("m1", applications, calls_per_second),), MODELS, **changes)  # type: ignore[arg-type]
 
 
+def small(calls_per_second: float = 0.5) -> Setting:
+    """One migration with two models, two categories, two applications: few series, for tests that must be quick."""
+    applications = (
+        Application("web", 0.6, {"analysis": 0.7, "content_generation": 0.3}, {"old-large": 1.0}),
+        Application("batch", 0.4, {"content_generation": 1.0}, {"old-large": 1.0}),
+    )
+    pairs = {"old-large": "new-large"}
+    models = {name: MODELS[name] for name in ("old-large", "new-large")}
+    return Setting((_rollout("m1", applications, calls_per_second, pairs),), models)
+
+
 def large(calls_per_second: float = 2.0) -> Setting:
     """Three migrations, ten models, six categories, twenty applications: the set-up by which cost is judged."""
     categories = ("content_generation", "educational_support", "testing_validation", "analysis", "monitoring", "other")
