@@ -24,6 +24,7 @@ from tests.bench import (
     memory,
     rendering,
     reports,
+    rule_cost,
     scenarios,
     single_events,
     start,
@@ -41,6 +42,7 @@ MEASUREMENTS: dict[str, Callable[..., list[Result]]] = {
     "client": client_call.measure,
     "disk": disk.measure,
     "decode": decoding.measure,
+    "rules": rule_cost.measure,
     "scenarios": scenarios.measure,
 }
 LONG = ("scenarios",)  # hours in full: so only when asked for by name

@@ -79,6 +79,9 @@ def _plan(setting: Setting, migration: Migration, calls: Calls, times: Floats) -
         current = bool(entered) and entered[-1] == phase.name
         yield "llm_migration_phase", named, one * current
         yield "llm_migration_phase_planned_end_timestamp_seconds", named, one * phase.planned_end
+        for task in phase.tasks:
+            done = phase.entered is not None and not current
+            yield "llm_migration_task_done", {**named, "task": task}, one * done
         if phase.entered is not None:
             yield "llm_migration_phase_entered_timestamp_seconds", named, one * phase.entered
     curve = (np.array(column) for column in zip(*migration.planned, strict=True))

@@ -44,11 +44,15 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A step of the plan, with times as Unix seconds; `entered` is None for a phase to come."""
+    """A step of the plan, with times as Unix seconds; `entered` is None for a phase to come.
+
+    Tasks of phases that are over are done.
+    """
 
     name: str
     planned_end: float
     entered: float | None = None
+    tasks: tuple[str, ...] = ("Measure", "Decide")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +132,7 @@ def small(calls_per_second: float = 0.5) -> Setting:
     return Setting((_rollout("m1", applications, calls_per_second, pairs),), models)
 
 
-def large(calls_per_second: float = 2.0) -> Setting:
+def large(calls_per_second: float = 2.0, begin: float = MONDAY) -> Setting:
     """Three migrations, ten models, six categories, twenty applications: the set-up by which cost is judged."""
     categories = ("content_generation", "educational_support", "testing_validation", "analysis", "monitoring", "other")
     models = {
@@ -147,22 +151,28 @@ def large(calls_per_second: float = 2.0) -> Setting:
             tuple(Application(f"app-{n:02}", 1.0, everything, dict.fromkeys(moves, 1.0)) for n in range(20)),
             calls_per_second,
             moves,
+            begin,
         )
         for number, moves in enumerate(pairs, start=1)
     )
-    return Setting(migrations, models)
+    return Setting(migrations, models, begin)
 
 
 def _rollout(
-    name: str, applications: tuple[Application, ...], calls_per_second: float, pairs: dict[str, str] | None = None
+    name: str,
+    applications: tuple[Application, ...],
+    calls_per_second: float,
+    pairs: dict[str, str] | None = None,
+    begin: float = MONDAY,
 ) -> Migration:
-    planned = ((MONDAY - 30 * DAY, 0.0), (MONDAY - 20 * DAY, 0.1), (MONDAY + 60 * DAY, 1.0))
+    """A migration that is a third through its rollout at `begin`."""
+    planned = ((begin - 30 * DAY, 0.0), (begin - 20 * DAY, 0.1), (begin + 60 * DAY, 1.0))
     phases = (
-        Phase("preparation", MONDAY - 60 * DAY, MONDAY - 100 * DAY),
-        Phase("testing", MONDAY - 30 * DAY, MONDAY - 60 * DAY),
-        Phase("gradual_rollout", MONDAY + 60 * DAY, MONDAY - 30 * DAY),
-        Phase("full_migration", MONDAY + 90 * DAY),
-        Phase("completed", MONDAY + 120 * DAY),
+        Phase("preparation", begin - 60 * DAY, begin - 100 * DAY),
+        Phase("testing", begin - 30 * DAY, begin - 60 * DAY),
+        Phase("gradual_rollout", begin + 60 * DAY, begin - 30 * DAY),
+        Phase("full_migration", begin + 90 * DAY),
+        Phase("completed", begin + 120 * DAY),
     )
     return Migration(
         name,
@@ -171,6 +181,8 @@ def _rollout(
         calls_per_second,
         planned,
         share=planned,
+        start=begin - 100 * DAY,
+        deadline=begin + 120 * DAY,
         phases=phases,
         thresholds=THRESHOLDS,
         budget_room=ROOM,

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from exporter import catalog
+from exporter.backtest import Incident as BacktestIncident
+from exporter.backtest import read_incidents
+from exporter.backtest.sources import read
 from exporter.events import check, decode
 from tests.programs import program
+from tests.scenarios.__main__ import main
 from tests.scenarios.calls import Calls, Names
 from tests.scenarios.drawing import draw
 from tests.scenarios.incidents import Incident
@@ -162,3 +167,21 @@ def test_events_are_what_the_exporter_takes(calls: Calls) -> None:
     assert not decoded.rejected
     assert [check(event) for event in decoded.events] == [None] * 500
     assert sum(event.input_tokens for event in decoded.events) == calls.input[:500].sum()
+
+
+def test_the_command_writes_series_incidents_and_events(tmp_path: Path) -> None:
+    files = {kind: tmp_path / kind for kind in ("series", "labels", "events")}
+    result = CliRunner().invoke(
+        main,
+        ["--setting=small", "--days=0.1", "--incident=error_burst:0.5:1:1:new-large"]
+        + [f"--{kind}={path}" for kind, path in files.items()],
+    )
+
+    assert result.exit_code == 0, result.output
+    assert read_incidents(files["labels"]) == [
+        BacktestIncident("error_burst 0.5", BEGIN + 3600, BEGIN + 7200, ("errors", "anomaly"))
+    ]
+    history = read(str(files["series"]), {"llm_requests_total"}, 60)
+    calls = [json.loads(line) for line in files["events"].read_text().splitlines()]
+    assert sum(row[-1] or 0 for row in history.rows.values()) == len(calls) > 1000
+    assert CliRunner().invoke(main, ["--incident=flood:1:1:1"]).exit_code == 2
