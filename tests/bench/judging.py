@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -148,7 +149,13 @@ def eventful(
 
 
 def weeks(
-    rules: RuleSet, purpose: Purpose, quiet: int, busy: int, cache: Path | None = None, key: str = ""
+    rules: RuleSet,
+    purpose: Purpose,
+    quiet: int,
+    busy: int,
+    cache: Path | None = None,
+    key: str = "",
+    jobs: int = 1,
 ) -> Iterator[tuple[str, Week]]:
     """So many quiet and busy weeks, each judged once: with a cache a run goes on where the last one was ended.
 
@@ -159,20 +166,25 @@ def weeks(
         busy: weeks with incidents.
         cache: folder for results.
         key: says which rules and which simulator the results in the cache are of.
+        jobs: weeks at a time, each with a core and about a gigabyte.
     """
     plan = [("quiet", number) for number in range(quiet)] + [("busy", number) for number in range(busy)]
-    for kind, number in plan:
+
+    def one(entry: tuple[str, int]) -> tuple[str, Week]:
+        kind, number = entry
         file = cache / f"{key}-{purpose}-{kind}-{number}.json" if cache else None
         if file is not None and file.is_file():
-            yield kind, _read(file)
-            continue
+            return kind, _read(file)
         setting = moderate()
         incidents = eventful(number, setting.begin) if kind == "busy" else []
         week = judge(rules, purpose, number if kind == "quiet" else 1000 + number, 7, incidents, setting)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(asdict(week)), encoding="utf-8")
-        yield kind, week
+        return kind, week
+
+    with ThreadPoolExecutor(jobs) as pool:  # threads do: the work is promtool's
+        yield from pool.map(one, plan)
 
 
 def _read(file: Path) -> Week:

@@ -1,7 +1,8 @@
 """Alerts over simulated weeks: how often they fire for nothing, what they find, and how fast.
 
 In full some twenty-five weeks, minutes each. Each week's result is kept in `.proofs/scenarios` under a key of the rules
-and of the simulator, so that a run that was ended goes on where it stood.
+and of the simulator, so that a run that was ended goes on where it stood. LLM_MIGRATION_JOBS weeks are judged at a
+time.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.scenarios.settings import Setting, small
 
 ROOT = Path(__file__).parent.parent.parent
 CACHE = ROOT / ".proofs" / "scenarios"
+JOBS = int(os.environ.get("LLM_MIGRATION_JOBS", "1"))
 QUIET_WEEKS = 20
 BUSY_WEEKS = 7
 HOUR = 3600.0
@@ -53,7 +55,7 @@ def short(seed: int = 1) -> list[tuple[str, Week]]:
 def full(quiet: int = QUIET_WEEKS, busy: int = BUSY_WEEKS) -> list[tuple[str, Week]]:
     """All weeks of the acceptance, those that are done already from the cache."""
     judged: list[tuple[str, Week]] = []
-    for kind, week in weeks(shipped_rules(), "judging", quiet, busy, CACHE, _key()):
+    for kind, week in weeks(shipped_rules(), "judging", quiet, busy, CACHE, _key(), JOBS):
         judged.append((kind, week))
         click.echo(f" {len(judged)}", err=True, nl=False)
     return judged
