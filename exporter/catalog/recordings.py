@@ -32,6 +32,11 @@ RECORDINGS: tuple[Recording, ...] = (
         ("migration", "phase"),
         "1 for the phase entered last; the other phases are absent.",
     ),
+    Recording(
+        "migration_role_application:llm_requests:rate1h",
+        ("migration", "role", "application"),
+        "Calls a second over an hour.",
+    ),
     Recording("migration_role:llm_requests:rate1h", MR, "Calls a second over an hour."),
     Recording(
         "migration:llm_target_share:ratio_rate1h",
@@ -47,6 +52,41 @@ RECORDINGS: tuple[Recording, ...] = (
         "migration:llm_migration_unfinished:bool",
         M,
         "0 when the phase is `completed` or the share reached its goal, by the last measurement of one day; else 1.",
+    ),
+    Recording(
+        "migration_application:llm_target_share:ratio_rate1h",
+        ("migration", "application"),
+        "Share of an application's live calls on target models over an hour, 0..1; absent without live calls.",
+    ),
+    Recording(
+        "migration:llm_target_share:ratio_rate1d",
+        M,
+        "Share of live calls on target models over a day, 0..1; absent without live calls.",
+    ),
+    Recording(
+        "migration:llm_source_share:ratio",
+        M,
+        "Share of live calls still on source models, by the last measurement of one day; 1 when nothing is known.",
+    ),
+    Recording(
+        "migration:llm_migration_behind_plan:ratio",
+        M,
+        "Share that the plan has on target models now, less the share of a day; negative when ahead of the plan.",
+    ),
+    Recording(
+        "migration:llm_target_share:deriv7d",
+        M,
+        "Pace: share of live calls that moves to target models in a second, over seven days.",
+    ),
+    Recording(
+        "migration:llm_target_share:required_rate",
+        M,
+        "Share a second that must move from now on to reach the goal at the deadline; absent after it.",
+    ),
+    Recording(
+        "migration:llm_migration_completion:timestamp_seconds",
+        M,
+        "When the goal will be reached at the pace of seven days; absent when it is reached, or nothing moves.",
     ),
     # budget
     Recording("migration_period:llm_budget_spent_usd:sum", MP, "Cost of the current period over all exporters."),

@@ -1,4 +1,8 @@
-"""The phase, the share that has moved, the time that is left."""
+"""The phase, the share that has moved, the time that is left, and whether the pace will do.
+
+Judgements over days stand on the share of a whole day, which knows no time of day, and on its last measurement of three
+days, so that a weekend without calls is no news.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +39,12 @@ CHAIN: Chain = (
         """,
     ),
     (
+        "migration_role_application:llm_requests:rate1h",
+        "sum by (migration, role, application) (rate(llm_requests_total[1h]))",
+    ),
+    (
         "migration_role:llm_requests:rate1h",
-        "sum by (migration, role) (rate(llm_requests_total[1h]))",
+        "sum by (migration, role) (migration_role_application:llm_requests:rate1h)",
     ),
     (
         # x / (x + 0) is exactly 1: both sides are made of the same two sums. Shadow calls are no progress.
@@ -72,6 +80,96 @@ CHAIN: Chain = (
         )
         or
         0 * group by (migration) (plan:llm_migration_deadline_timestamp_seconds:max)
+        """,
+    ),
+    (
+        "migration_application:llm_target_share:ratio_rate1h",
+        """
+        (
+          sum by (migration, application) (migration_role_application:llm_requests:rate1h{role="target"})
+          or
+          0 * sum by (migration, application) (migration_role_application:llm_requests:rate1h{role="source"})
+        )
+        / on (migration, application)
+        (
+          sum by (migration, application) (migration_role_application:llm_requests:rate1h{role=~"source|target"})
+          > 0
+        )
+        """,
+    ),
+    (
+        # Sums, not means: a model that was not there yet took no calls.
+        "migration:llm_target_share:ratio_rate1d",
+        """
+        (
+          sum by (migration) (sum_over_time(migration_role:llm_requests:rate1h{role="target"}[1d]))
+          or
+          0 * sum by (migration) (sum_over_time(migration_role:llm_requests:rate1h{role="source"}[1d]))
+        )
+        / on (migration)
+        (sum by (migration) (sum_over_time(migration_role:llm_requests:rate1h{role=~"source|target"}[1d])) > 0)
+        """,
+    ),
+    (
+        "migration:llm_source_share:ratio",
+        """
+        1 - last_over_time(migration:llm_target_share:ratio_rate1h[1d])
+        or
+        group by (migration) (plan:llm_migration_deadline_timestamp_seconds:max)
+        """,
+    ),
+    (
+        "migration:llm_migration_behind_plan:ratio",
+        """
+        plan:llm_migration_planned_share_ratio:max
+        - on (migration)
+        (
+          last_over_time(migration:llm_target_share:ratio_rate1d[3d])
+          or
+          0 * plan:llm_migration_planned_share_ratio:max
+        )
+        """,
+    ),
+    (
+        "migration:llm_target_share:deriv7d",
+        """
+        deriv(migration:llm_target_share:ratio_rate1d[7d:1h])
+        and on (migration)
+        (count_over_time(migration:llm_target_share:ratio_rate1d[7d:1h]) >= 24)
+        """,
+    ),
+    (
+        # Share a second that is needed from now on to reach the goal at the deadline.
+        "migration:llm_target_share:required_rate",
+        """
+        clamp_min(
+          plan:llm_migration_goal_share_ratio:max
+          - on (migration)
+          (
+            last_over_time(migration:llm_target_share:ratio_rate1d[3d])
+            or
+            0 * plan:llm_migration_goal_share_ratio:max
+          ),
+          0
+        )
+        / on (migration)
+        (migration:llm_migration_time_left:seconds > 0)
+        """,
+    ),
+    (
+        "migration:llm_migration_completion:timestamp_seconds",
+        """
+        time()
+        + (
+          plan:llm_migration_goal_share_ratio:max
+          - on (migration)
+          last_over_time(migration:llm_target_share:ratio_rate1d[3d])
+          > 0
+        )
+        / on (migration)
+        (migration:llm_target_share:deriv7d > 0)
+        and on (migration)
+        (migration:llm_migration_unfinished:bool == 1)
         """,
     ),
 )
