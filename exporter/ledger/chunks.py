@@ -4,7 +4,7 @@ A row of SQLite for each event costs more than all else that happens to it. So t
 together, each column as the narrowest array of integers that holds it, or as one value where all events have the same.
 That takes about 45 bytes an event, 16 of which are the hash of its id, and a column can be read without the others.
 
-A blob is MessagePack: `[version, events, columns]`. A column is `[kind, content]`:
+A blob is MessagePack, `[version, events, columns]`, and a CRC-32 of it, four bytes. A column is `[kind, content]`:
 
 - `=`: one value, the same for all events
 - `B`, `H`, `I`, `q`: an array of this type code of Python's `array`, little-endian, to each of which `base` is added:
@@ -30,6 +30,7 @@ from exporter.totals import Row
 VERSION = 1
 COLUMNS = Row._fields
 HASH_BYTES = 16
+_SUM_BYTES = 4
 _PLACES = {name: place for place, name in enumerate(COLUMNS)}
 _WIDE = 2**32
 _TYPES = (("B", 2**8), ("H", 2**16), ("I", _WIDE))
@@ -49,7 +50,8 @@ def encode(rows: Sequence[Row], *, compress: bool = False) -> bytes:
     columns = [_hashes(hashes), *(_column(values, count) for values in others)]
     if compress:
         columns[1:] = [_compressed(column) for column in columns[1:]]
-    return _encode([VERSION, count, columns])
+    packed = _encode([VERSION, count, columns])
+    return packed + zlib.crc32(packed).to_bytes(_SUM_BYTES, "big")
 
 
 def decode(blob: bytes) -> list[Row]:
@@ -68,7 +70,10 @@ def columns(blob: bytes, names: Iterable[str]) -> list[Values]:
         LedgerError: the blob is damaged.
     """
     try:
-        version, count, packed = _decode(blob)
+        body = memoryview(blob)[:-_SUM_BYTES]
+        if zlib.crc32(body) != int.from_bytes(blob[-_SUM_BYTES:], "big"):
+            raise LedgerError("a chunk of events is damaged: its checksum does not fit")
+        version, count, packed = _decode(body)
         if version != VERSION or len(packed) != len(COLUMNS):
             raise LedgerError(f"a chunk of events has the format {version}, which this exporter does not know")
         return [_values(packed[_PLACES[name]], count) for name in names]

@@ -118,7 +118,10 @@ class View:
             found = self._connection.execute(query, (after, *bounds)).fetchone()
             if found is None:
                 return
-            after, first, blob = found
+            place, first, blob = found
+            if place <= after:  # the order of a damaged file is not to be trusted
+                raise LedgerError(f"the ledger {self._path} is damaged: its events are out of order; see `repair`")
+            after = place
             yield first, blob
 
     def names(self, kind: str) -> dict[int, tuple[str, ...]]:

@@ -135,7 +135,7 @@ def _rows(old: sqlite3.Connection, table: str, key: str, columns: str) -> Iterat
         except sqlite3.Error:
             stride = 2 * stride or 1
             continue
-        if not found:
+        if not found or found[-1][0] <= after:  # the order of a damaged file is not to be trusted
             return
         yield from found
         after, stride = found[-1][0], 0
@@ -148,5 +148,7 @@ def _keys(old: sqlite3.Connection) -> Iterator[list[tuple[bytes, int]]]:
         while found := old.execute(
             "SELECT hash, day FROM ids WHERE hash > ? ORDER BY hash LIMIT 10000", (after,)
         ).fetchall():
+            if found[-1][0] <= after:
+                return
             yield found
             after = found[-1][0]
