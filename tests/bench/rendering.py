@@ -81,6 +81,7 @@ def _usage(cells: list[Cell]) -> Usage:
         unpriced=(),
         first_token=(),
         quality=(),
+        by_application=None,
         pair_ratios=(),
         pairs=(),
     )
